@@ -1,0 +1,1 @@
+"""Parley: an LLM chat backend whose replies cannot be lost. `docs/architecture.md` is the map."""

@@ -1,0 +1,89 @@
+"""Redis clients from the URLs of the settings."""
+
+import os
+import ssl
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis import BlockingConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+CONNECT_TIMEOUT = 2.0
+SOCKET_TIMEOUT = 5.0
+SENTINEL_PORT = 26379
+
+# What redis-py raises when Redis cannot be reached, rather than refusing a command.
+UNREACHABLE = (RedisConnectionError, RedisTimeoutError)
+
+
+def connect(url: str, *, max_connections: int = 64) -> Redis:
+    """A client that connects on first use, so that it may be made before a fork.
+
+    A command whose connection turns out to be dead is sent once more on a new one; then UNREACHABLE is raised. When all
+    connections are in use, a caller waits for one.
+    """
+    options: dict[str, Any] = {
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 1),
+        "protocol": 2,
+        **_tls(url),
+    }
+    if urlsplit(url).scheme == "redis+sentinel":
+        hosts, service, login = sentinels_of(url)
+        client: Redis = Sentinel(hosts, sentinel_kwargs=options, **options, **login).master_for(service)
+        return client
+    pool = BlockingConnectionPool.from_url(url, max_connections=max_connections, timeout=SOCKET_TIMEOUT, **options)
+    return Redis(connection_pool=pool)
+
+
+def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
+    """(Celery's spelling of the URL, further Celery settings)."""
+    transport: dict[str, Any] = {
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_keepalive": True,
+        # Messages are hints: what a worker took with it when it died is found by the sweep.
+        "visibility_timeout": 3600,
+    }
+    scheme = urlsplit(url).scheme
+    if scheme == "redis+sentinel":
+        hosts, service, login = sentinels_of(url)
+        credentials = f":{login['password']}@" if login.get("password") else ""
+        nodes = ";".join(f"sentinel://{credentials}{host}:{port}/{login['db']}" for host, port in hosts)
+        return nodes, {"broker_transport_options": {**transport, "master_name": service}}
+    if scheme == "rediss":
+        certificates = _tls(url).get("ssl_cert_reqs", ssl.CERT_REQUIRED)
+        return url, {"broker_transport_options": transport, "broker_use_ssl": {"ssl_cert_reqs": certificates}}
+    return url, {"broker_transport_options": transport}
+
+
+def sentinels_of(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
+    """redis+sentinel://user:password@host:port,host:port/db/service → (hosts, service, login with db)."""
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    username, _, password = login.partition(":")
+    database, _, service = parts.path.strip("/").partition("/")
+    named = []
+    for entry in hosts.split(","):
+        host, _, port = entry.rpartition(":") if ":" in entry else (entry, "", "")
+        named.append((host.strip("[]"), int(port or SENTINEL_PORT)))
+    options: dict[str, Any] = {"db": int(database or 0)}
+    if username:
+        options["username"] = unquote(username)
+    if password:
+        options["password"] = unquote(password)
+    return named, service or "mymaster", options
+
+
+def _tls(url: str) -> dict[str, Any]:
+    """Heroku's Redis has a self-signed certificate, so on a dyno it is not verified unless the URL says so."""
+    parts = urlsplit(url)
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parse_qs(parts.query) and "DYNO" in os.environ:
+        return {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}
+    return {}

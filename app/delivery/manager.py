@@ -1,0 +1,125 @@
+"""Socket.IO's Redis message queue, with one channel for each room."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from engineio.packet import MESSAGE
+from engineio.packet import Packet as EnginePacket
+from redis import Redis
+from socketio import RedisManager
+
+from app.delivery.packet import Json
+from app.delivery.subscriber import Subscriber
+from app.logs import get_logger
+
+# The default of Flask-SocketIO, so that its users' write-only `SocketIO(message_queue=…)` reaches our clients.
+SHARED_CHANNEL = "flask-socketio"
+ROOM_CHANNELS = "flask-socketio/"
+# An empty room's channel stays subscribed this long: a reload comes back to it.
+LINGER_SECONDS = 10.0
+
+LastEvents = Callable[[Iterable[str]], Iterable[tuple[str, bytes]]]
+
+
+class RoomManager(RedisManager):
+    """A web process receives only what is meant for rooms that its clients are in.
+
+    The stock manager sends every emit to every process. Here a room's emits go to a channel of its own, which a process
+    subscribes to while it has a member there; everything else (disconnects, emits without a room, emits of stock
+    managers elsewhere) stays on the shared channel. The messages are python-socketio's own.
+
+    After the connection to Redis was lost, the last event of each room is delivered once more (`last_events` gives
+    (room, event as JSON) for rooms): clients that have it drop it, those that missed some see the gap and ask.
+    """
+
+    name = "rooms"
+
+    def __init__(self, redis: Redis, last_events: LastEvents) -> None:
+        super().__init__(channel=SHARED_CHANNEL, json=Json)
+        self.redis = redis
+        self._last_events = last_events
+        self._empty_since: dict[str, float] = {}
+        self._subscriber = Subscriber(redis, {SHARED_CHANNEL}, self._reconnected)
+        self._log = get_logger(__name__)
+
+    # --- Rooms --------------------------------------------------------------------------------------------------------
+
+    def basic_enter_room(self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None) -> None:
+        """Returns when everything published to the room from now on will arrive. Raises Unavailable if Redis is away;
+        the client is not in the room then."""
+        if room is None or not _has_channel(room):
+            super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+            return
+        try:
+            self._subscriber.subscribe(ROOM_CHANNELS + room)
+            super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        finally:
+            self._note_if_empty(room)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: str | None) -> None:
+        super().basic_leave_room(sid, namespace, room)
+        if room is not None and _has_channel(room):
+            self._note_if_empty(room)
+
+    def _has_members(self, room: str) -> bool:
+        return any(room in rooms for rooms in self.rooms.values())
+
+    def _note_if_empty(self, room: str) -> None:
+        if self._has_members(room):
+            self._empty_since.pop(room, None)
+        else:
+            self._empty_since[room] = time.monotonic()
+
+    def _close_empty_rooms(self) -> None:
+        limit = time.monotonic() - LINGER_SECONDS
+        for room, since in list(self._empty_since.items()):
+            if since <= limit:
+                del self._empty_since[room]
+                if not self._has_members(room):
+                    self._subscriber.unsubscribe(ROOM_CHANNELS + room)
+
+    # --- The queue ----------------------------------------------------------------------------------------------------
+
+    def _publish(self, data: dict[str, Any]) -> None:
+        """Raises redis-py's errors: an emit that went nowhere must be heard."""
+        room = data.get("room")
+        channel = SHARED_CHANNEL
+        if data["method"] == "emit" and isinstance(room, str) and _has_channel(room):
+            channel = ROOM_CHANNELS + room
+        self.redis.publish(channel, Json.dumps(data))
+
+    def _listen(self) -> Iterable[bytes]:
+        """What arrives on the shared channel; what arrives for a room is delivered on the way."""
+        next_look = 0.0
+        for channel, data in self._subscriber.messages():
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + LINGER_SECONDS / 2
+                self._close_empty_rooms()
+            if not (channel.startswith(ROOM_CHANNELS) and self._deliver_event(channel[len(ROOM_CHANNELS) :], data)):
+                yield data
+
+    def _deliver_event(self, room: str, message: bytes) -> bool:
+        """Fast path for what the ledger publishes: the event inside is JSON already and is passed on as it is."""
+        for event in ("event", "activity"):
+            head = f'{{"method":"emit","namespace":"/","event":"{event}","room":"{room}","data":['.encode()
+            if message.startswith(head):
+                self._deliver(room, event, message[len(head) : -2])
+                return True
+        return False
+
+    def _deliver(self, room: str, event: str, payload: bytes) -> None:
+        packet = EnginePacket(MESSAGE, f'2["{event}",{payload.decode()}]')
+        for _sid, eio_sid in self.get_participants("/", room):
+            self.server._send_eio_packet(eio_sid, packet)  # as the stock manager does
+
+    def _reconnected(self) -> None:
+        rooms = list(self.rooms.get("/", {}))
+        self._log.info("message queue is back", rooms=len(rooms))
+        for room, event in self._last_events(room for room in rooms if isinstance(room, str)):
+            self._deliver(room, "event", event)
+
+
+def _has_channel(room: str) -> bool:
+    """Our rooms are named `c:…` and `s:…`; the others are clients' own, named by their sid."""
+    return ":" in room

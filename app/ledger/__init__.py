@@ -1,0 +1,35 @@
+"""The truth: conversations as state machines in Redis, changed only by the Lua scripts beside this file."""
+
+from app.ledger.ledger import Ledger
+from app.ledger.models import (
+    Accepted,
+    Busy,
+    Claimed,
+    Finish,
+    Finished,
+    GivenUp,
+    Gone,
+    NewTurn,
+    Page,
+    Snapshot,
+    Tail,
+    Write,
+    Written,
+)
+
+__all__ = [
+    "Accepted",
+    "Busy",
+    "Claimed",
+    "Finish",
+    "Finished",
+    "GivenUp",
+    "Gone",
+    "Ledger",
+    "NewTurn",
+    "Page",
+    "Snapshot",
+    "Tail",
+    "Write",
+    "Written",
+]

@@ -1,0 +1,28 @@
+-- Empties a conversation, or removes it (a.delete). Turns that are not over end, with nothing saved.
+-- a: owner, delete, tombstone (ms), ttl. Returns the conversation as it is then, or '' if there is none.
+if not owned_by(a.owner) then return '' end
+for _, turn_id in ipairs(redis.call('LRANGE', queue, 0, -1)) do
+  local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
+  redis.call('HSET', turns, 's:' .. turn_id, 'stopped')
+  redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'r:' .. turn.reply_id)
+  emit('turn.finished', ',"turn_id":"' .. turn_id .. '","status":"stopped","message":null,"usage":null')
+end
+redis.call('DEL', queue, messages, text)
+redis.call('ZREM', due, a.conversation_id)
+redis.call('HINCRBY', meta, 'fence', 1)
+redis.call('HSET', meta, 'turn', '', 'lease', 0, 'hints', 0, 'head', '', 'state', 'idle', 'updated_at', a.at)
+local conversation = conversation_json()
+if a.delete then
+  emit('conversation.deleted', ',"conversation":' .. conversation)
+  redis.call('DEL', meta, turns, log)
+  redis.call('ZREM', listings .. a.owner, a.conversation_id)
+  -- For a while the id is remembered, so that a late repeat of its first message does not bring it back.
+  redis.call('HSET', meta, 'owner', a.owner, 'deleted', '1')
+  redis.call('PEXPIRE', meta, a.tombstone)
+else
+  local seq = emit('conversation.cleared', ',"conversation":' .. conversation)
+  redis.call('XTRIM', log, 'MINID', seq .. '-0')
+  announce('idle')
+  touch()
+end
+return conversation

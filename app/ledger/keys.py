@@ -1,0 +1,82 @@
+"""Names of keys and ids.
+
+All keys of one owner's conversations share a hash tag, `{NN}`, one of PARTITIONS. A conversation's id begins with its
+partition, so its keys follow from its id alone, and one script may touch the owner's listing as well.
+"""
+
+import hashlib
+import secrets
+import zlib
+
+PARTITIONS = 16
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def partition_of(owner: str) -> str:
+    return f"{zlib.crc32(owner.encode()) % PARTITIONS:02d}"
+
+
+def partitions() -> list[str]:
+    return [f"{number:02d}" for number in range(PARTITIONS)]
+
+
+def new_id(kind: str) -> str:
+    """120 random bits behind one letter: `m…` a message, `t…` a turn, `s…` a session."""
+    return kind + _encode(secrets.token_bytes(15))
+
+
+def new_conversation_id(owner: str, client_id: str | None = None) -> str:
+    """With a client_id, always the same one: a repeated first message finds the conversation that the first made."""
+    if client_id is None:
+        return partition_of(owner) + _encode(secrets.token_bytes(15))
+    digest = hashlib.blake2b(f"{owner}\0{client_id}".encode(), digest_size=15, person=b"conversation").digest()
+    return partition_of(owner) + _encode(digest)
+
+
+def is_conversation_id(value: str) -> bool:
+    return len(value) == 26 and value[:2].isdigit() and int(value[:2]) < PARTITIONS and set(value[2:]) <= set(_ALPHABET)
+
+
+def conversation_prefix(partition: str) -> str:
+    return f"parley:{{{partition}}}:c:"
+
+
+def conversation_keys(conversation_id: str) -> list[str]:
+    """In the order in which common.lua unpacks them. The last is no key but what listings' keys begin with."""
+    partition = conversation_id[:2]
+    base = conversation_prefix(partition) + conversation_id
+    parts = [f"{base}:{part}" for part in ("meta", "queue", "turns", "messages", "text", "log")]
+    return [*parts, due_key(partition), _listing_prefix(partition)]
+
+
+def log_key(conversation_id: str) -> str:
+    return conversation_keys(conversation_id)[5]
+
+
+def due_key(partition: str) -> str:
+    return f"parley:{{{partition}}}:due"
+
+
+def listing_key(owner: str) -> str:
+    return _listing_prefix(partition_of(owner)) + owner
+
+
+def _listing_prefix(partition: str) -> str:
+    return f"parley:{{{partition}}}:o:"
+
+
+def conversation_room(conversation_id: str) -> str:
+    return f"c:{conversation_id}"
+
+
+def room_conversation(room: str) -> str | None:
+    return room[2:] if room.startswith("c:") else None
+
+
+def owner_room(owner: str) -> str:
+    return f"s:{owner}"
+
+
+def _encode(data: bytes) -> str:
+    number = int.from_bytes(data)
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(0, len(data) * 8, 5))

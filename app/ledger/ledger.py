@@ -1,0 +1,391 @@
+"""The scripts' Python face."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from redis import Redis
+
+from app.errors import Invalid, NotFound, QueueFull
+from app.ledger import keys
+from app.ledger.models import (
+    Accepted,
+    Busy,
+    Claimed,
+    Finished,
+    GivenUp,
+    Gone,
+    Json,
+    NewTurn,
+    Page,
+    Snapshot,
+    Tail,
+    Write,
+    Written,
+)
+from app.ledger.scripts import Call, Scripts
+
+SNAPSHOT_MESSAGES = 50
+MAX_TAIL_EVENTS = 1000
+MAX_ATTEMPTS = 3
+TOMBSTONE_MS = 86_400_000
+# How long a waiting turn may go unnoticed before the sweep takes its hint for lost.
+GRACE_MS = 2_000
+LONGEST_PAUSE_MS = 60_000
+TITLE_CHARS = 60
+GAVE_UP = {
+    "code": "worker_lost",
+    "message": "The worker writing this reply was lost, several times over. What had arrived is kept; try again.",
+}
+
+
+def system_clock() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerOptions:
+    """Times in ms. `channel` is the prefix of the rooms' channels."""
+
+    channel: str
+    conversation_ttl: int
+    lease: int = 10_000
+    max_queued: int = 20
+
+
+class Ledger:
+    """Conversations, turns and messages. Every method is one round trip and raises redis-py's errors.
+
+    Events are published in the scripts themselves, or, where Socket.IO's message queue is another Redis (`relay`),
+    right after them. A lost publication is no loss: clients see the gap.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        options: LedgerOptions,
+        *,
+        relay: Redis | None = None,
+        clock: Callable[[], int] = system_clock,
+    ) -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._options = options
+        self._relay = relay
+        self._clock = clock
+
+    # --- What owners do -------------------------------------------------------------------------------------------
+
+    def accept(self, owner: str, conversation_id: str, turn: NewTurn, *, create: bool) -> Accepted:
+        """Takes a message in, once for each client_id. `create`: the conversation may be a new one.
+
+        Raises NotFound, QueueFull, or Invalid for a parent that is no reply of this conversation.
+        """
+        turn_id, message_id, reply_id = keys.new_id("t"), keys.new_id("m"), keys.new_id("m")
+        record = {"turn_id": turn_id, "message_id": message_id, "reply_id": reply_id, **_chosen(turn)}
+        result = self._run(
+            "accept",
+            conversation_id,
+            {
+                "owner": owner,
+                "client_id": turn.client_id,
+                "turn_id": turn_id,
+                "message_id": message_id,
+                "reply_id": reply_id,
+                "parent_id": turn.parent_id,
+                "create": create,
+                "title": title_of(turn.text),
+                "epoch": _new_epoch(),
+                "settings": _initial(memory=turn.memory is not False, provider=turn.provider, model=turn.model),
+                "max_queued": self._options.max_queued,
+            },
+            orjson.dumps(turn.text),
+            orjson.dumps(record),
+        )
+        match result:
+            case [b"ok", answer, start]:
+                return Accepted(orjson.loads(answer), start.decode() or None)
+            case [b"queue_full"]:
+                raise QueueFull(
+                    f"{self._options.max_queued} messages are waiting here already. Let some be answered first.",
+                    retry_after=5,
+                )
+            case [b"bad_parent"]:
+                raise Invalid("parent_id must be a reply of this conversation.", field="parent_id")
+            case _:
+                raise NotFound
+
+    def create(self, owner: str, *, title: str = "", **settings: Any) -> Json:
+        """An empty conversation. `settings`: memory, provider, model, system_prompt."""
+        arguments = {"title": title, "epoch": _new_epoch(), "settings": _initial(**settings)}
+        return self._conversation("create", keys.new_conversation_id(owner), owner, arguments)
+
+    def show(self, owner: str, conversation_id: str) -> Json:
+        return self._conversation("show", conversation_id, owner, {})
+
+    def configure(self, owner: str, conversation_id: str, changes: Json) -> Json:
+        """`changes`: any of title, memory, provider, model, system_prompt; None sets back to the default."""
+        return self._conversation("configure", conversation_id, owner, {"changes": _stored(**changes)})
+
+    def clear(self, owner: str, conversation_id: str, *, delete: bool = False) -> Json:
+        """Ends what is running and removes all messages; with `delete` the conversation too."""
+        return self._conversation("clear", conversation_id, owner, {"delete": delete, "tombstone": TOMBSTONE_MS})
+
+    def stop(self, owner: str, conversation_id: str, turn_id: str) -> tuple[str, str | None]:
+        """Ends a turn. Returns its status and the turn that may start now."""
+        match self._run("stop", conversation_id, {"owner": owner, "turn_id": turn_id}):
+            case [status, following]:
+                return status.decode(), following.decode() or None
+            case _:
+                raise NotFound("There is no such turn in this conversation.")
+
+    def open(
+        self, owner: str, conversation_id: str, after: int | None = None, epoch: str | None = None
+    ) -> Tail | Snapshot:
+        """What a client at (`epoch`, `after`) lacks."""
+        kind, *rest = self._run(
+            "open",
+            conversation_id,
+            {
+                "owner": owner,
+                "after": after,
+                "epoch": epoch,
+                "new_epoch": _new_epoch(),
+                "limit": SNAPSHOT_MESSAGES,
+                "max_events": MAX_TAIL_EVENTS,
+            },
+        )
+        if kind == b"not_found":
+            raise NotFound
+        if kind == b"events":
+            return Tail(rest[0].decode(), int(rest[1]), [orjson.loads(event) for event in rest[2:]])
+        current, seq, conversation, more, turns, text, *messages = rest
+        open_turns = orjson.loads(turns)
+        for turn in open_turns:
+            turn["text"] = text.decode() if turn["status"] == "running" else ""
+        return Snapshot(
+            current.decode(), int(seq), orjson.loads(conversation), _oldest_first(messages), bool(more), open_turns
+        )
+
+    def history(self, owner: str, conversation_id: str, before: str | None, limit: int) -> Page:
+        """Messages of the chosen branch before a message, oldest first."""
+        match self._run("history", conversation_id, {"owner": owner, "before": before, "limit": limit}):
+            case [b"ok", more, *messages]:
+                return Page(_oldest_first(messages), bool(more))
+            case [b"bad_before"]:
+                raise Invalid("before must be a message of this conversation.", field="before")
+            case _:
+                raise NotFound
+
+    def conversations(self, owner: str, cursor: str | None, limit: int) -> Page:
+        """An owner's conversations, the last used first."""
+        score, _, last = (cursor or "").partition("-")
+        prefix = keys.conversation_prefix(keys.partition_of(owner))
+        more, *rows = self._scripts.run("list", [keys.listing_key(owner)], [prefix, score, last, limit])
+        items = [_summary(*row) for row in rows]
+        after = f"{int(rows[-1][1])}-{items[-1]['id']}" if more and rows else None
+        return Page(items, bool(more), after)
+
+    # --- What workers do ------------------------------------------------------------------------------------------
+
+    def claim(
+        self,
+        conversation_id: str,
+        turn_id: str,
+        *,
+        default_provider: str,
+        default_models: dict[str, str],
+        max_messages: int,
+        max_bytes: int,
+    ) -> Claimed | Busy | Gone | GivenUp:
+        """The right to answer a turn until the lease ends, and up to `max_messages` of history in `max_bytes`."""
+        result = self._run(
+            "claim",
+            conversation_id,
+            {
+                "turn_id": turn_id,
+                "max_attempts": MAX_ATTEMPTS,
+                "gave_up": orjson.dumps(GAVE_UP).decode(),
+                "defaults": {"provider": default_provider, "models": default_models},
+                "window": {"messages": max_messages, "bytes": max_bytes},
+            },
+        )
+        match result:
+            case [b"claimed", facts, question, *history]:
+                return Claimed(
+                    conversation_id=conversation_id,
+                    turn_id=turn_id,
+                    question=orjson.loads(question),
+                    history=_oldest_first(history),
+                    **orjson.loads(facts),
+                )
+            case [b"given_up", following]:
+                return GivenUp(following.decode() or None)
+            case [b"busy"]:
+                return Busy()
+            case _:
+                return Gone()
+
+    def write(self, writes: Sequence[Write]) -> list[Finished | Exception]:
+        """Pieces of many replies in one round trip. An entry that failed alone has its exception in its place."""
+        calls = [self._call(*_write_call(write)) for write in writes]
+        answers: list[Finished | Exception] = []
+        outbox: list[bytes] = []
+        for answer in self._scripts.run_all(calls):
+            if isinstance(answer, Exception):
+                answers.append(answer)
+                continue
+            result, published = answer
+            outbox += published
+            written, following = (result[0], result[1:]) if isinstance(result, list) else (result, [])
+            answers.append(Finished(written.decode(), following[0].decode() or None if following else None))
+        self._pass_on(outbox)
+        return answers
+
+    def note(self, claim: Claimed, kind: str, body: Json) -> Written:
+        """An event of a running turn without text."""
+        extra = b"," + orjson.dumps({"turn_id": claim.turn_id, **body})[1:-1]
+        written: bytes = self._run("note", claim.conversation_id, {"fence": claim.fence, "kind": kind}, extra)
+        return written.decode()  # type: ignore[return-value]
+
+    def last_events(self, conversation_ids: Iterable[str]) -> list[tuple[str, bytes]]:
+        """(conversation, its last event as JSON), for those that have one."""
+        wanted = list(conversation_ids)
+        pipeline = self._redis.pipeline(transaction=False)
+        for conversation_id in wanted:
+            pipeline.xrevrange(keys.log_key(conversation_id), count=1)
+        return [
+            (conversation_id, entries[0][1][b"e"])
+            for conversation_id, entries in zip(wanted, pipeline.execute(), strict=True)
+            if entries
+        ]
+
+    def sweep(self, limit: int = 100) -> list[tuple[str, str]]:
+        """(conversation, turn) of turns that nobody works on; each is told to one caller at a time."""
+        now = self._clock()
+        calls: list[Call] = [
+            (
+                "sweep",
+                [keys.due_key(partition)],
+                [keys.conversation_prefix(partition), now, GRACE_MS, LONGEST_PAUSE_MS, limit],
+            )
+            for partition in keys.partitions()
+        ]
+        found = []
+        for answer in self._scripts.run_all(calls):
+            if isinstance(answer, Exception):
+                raise answer
+            ids = [item.decode() for item in answer]
+            found += list(zip(ids[::2], ids[1::2], strict=True))
+        return found
+
+    # --- How --------------------------------------------------------------------------------------------------------
+
+    def _call(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Call:
+        now = self._clock()
+        named = {
+            "now": now,
+            "at": iso(now),
+            "conversation_id": conversation_id,
+            "channel": self._options.channel,
+            "relay": self._relay is not None,
+            "lease": self._options.lease,
+            "grace": GRACE_MS,
+            "ttl": self._options.conversation_ttl,
+            **{key: value for key, value in arguments.items() if value is not None},
+        }
+        return name, keys.conversation_keys(conversation_id), [orjson.dumps(named), *texts]
+
+    def _run(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Any:
+        if not keys.is_conversation_id(conversation_id):
+            raise NotFound
+        result, outbox = self._scripts.run(*self._call(name, conversation_id, arguments, *texts))
+        self._pass_on(outbox)
+        return result
+
+    def _conversation(self, name: str, conversation_id: str, owner: str, arguments: Json) -> Json:
+        conversation = self._run(name, conversation_id, {"owner": owner, **arguments})
+        if not conversation:
+            raise NotFound
+        parsed: Json = orjson.loads(conversation)
+        return parsed
+
+    def _pass_on(self, outbox: Sequence[bytes]) -> None:
+        if self._relay is None or not outbox:
+            return
+        pipeline = self._relay.pipeline(transaction=False)
+        for channel, message in zip(outbox[::2], outbox[1::2], strict=True):
+            pipeline.publish(channel, message)
+        pipeline.execute(raise_on_error=False)
+
+
+def iso(ms: int) -> str:
+    """2026-01-31T12:00:00.123Z"""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def title_of(text: str) -> str:
+    """The first words of a message, in one line."""
+    line = " ".join(text.split())
+    if len(line) <= TITLE_CHARS:
+        return line
+    head = line[:TITLE_CHARS]
+    return (head.rsplit(" ", 1)[0] if " " in head[TITLE_CHARS // 2 :] else head) + "…"
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(6)
+
+
+def _chosen(turn: NewTurn) -> Json:
+    chosen = {"memory": turn.memory, "provider": turn.provider, "model": turn.model}
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _stored(**settings: Any) -> Json:
+    """Settings as a hash holds them: empty for None, 0 and 1 for bools."""
+    return {
+        name: ("1" if value else "0") if isinstance(value, bool) else value or "" for name, value in settings.items()
+    }
+
+
+def _initial(**settings: Any) -> Json:
+    return _stored(**{"memory": True, "provider": None, "model": None, "system_prompt": None, **settings})
+
+
+def _oldest_first(messages: Sequence[bytes]) -> list[Json]:
+    return [orjson.loads(message) for message in reversed(messages)]
+
+
+def _summary(conversation_id: bytes, _score: bytes, messages: int, flat: Sequence[bytes]) -> Json:
+    meta = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    return {
+        "id": conversation_id.decode(),
+        "title": meta["title"],
+        "memory": meta["memory"] == "1",
+        "provider": meta["provider"] or None,
+        "model": meta["model"] or None,
+        "system_prompt": meta["system_prompt"] or None,
+        "created_at": meta["created_at"],
+        "updated_at": meta["updated_at"],
+        "state": meta["state"],
+        "message_count": messages,
+    }
+
+
+def _write_call(write: Write) -> tuple[str, str, Json, bytes]:
+    claim, finish = write.claim, write.finish
+    named: Json = {"turn_id": claim.turn_id, "fence": claim.fence, "chunk": write.chunk}
+    if finish is None:
+        return "append", claim.conversation_id, named, write.text.encode()
+    named |= {
+        "status": finish.status,
+        "usage": orjson.dumps(finish.usage).decode(),
+        "error": orjson.dumps(finish.error).decode() if finish.error else "",
+    }
+    return "finish", claim.conversation_id, named, write.text.encode()

@@ -1,0 +1,119 @@
+"""What the ledger takes and gives. Messages, conversations and events are the JSON objects of the contract."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Json = dict[str, Any]
+Status = Literal["done", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    """One message on its way in. `None` for memory, provider or model: as the conversation is set."""
+
+    text: str
+    client_id: str
+    parent_id: str | None = None
+    memory: bool | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`answer` is the acknowledgement; `start` the turn to start now, if it is the first of the queue."""
+
+    answer: Json
+    start: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The right to answer one turn, and what is needed for it. `history` is oldest first and ends before `question`."""
+
+    conversation_id: str
+    turn_id: str
+    fence: int
+    attempt: int
+    provider: str
+    model: str
+    memory: bool
+    system_prompt: str
+    question: Json
+    history: list[Json] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The turn is over, or never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another worker has it, or a turn before it is not over."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """It has been tried too often and is failed now. `next_turn` may start."""
+
+    next_turn: str | None
+
+
+Written = Literal["ok", "fenced", "rollback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A piece of a reply; `finish` makes it the last one. `chunk` counts the pieces, this one included.
+
+    An empty `text` keeps the number of the piece before it: a sign of life.
+    """
+
+    claim: Claimed
+    chunk: int
+    text: str
+    finish: "Finish | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    status: Status
+    usage: Json | None = None
+    error: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    written: Written
+    next_turn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """All events after the client's position, none missing."""
+
+    epoch: str
+    seq: int
+    events: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state itself: messages oldest first; turns with the text shown so far."""
+
+    epoch: str
+    seq: int
+    conversation: Json
+    messages: list[Json]
+    more: bool
+    turns: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list; `cursor` continues it."""
+
+    items: list[Json]
+    more: bool
+    cursor: str | None = None

@@ -1,0 +1,57 @@
+"""Loads and runs the Lua scripts."""
+
+from collections.abc import Sequence
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import NoScriptError
+
+# A script's body becomes a function, so that what it publishes can be handed back beside what it returns.
+_WRAPPED = "{common}\nlocal function run()\n{body}\nend\nlocal result = run()\nreturn {{ result or false, outbox }}\n"
+_PLAIN = {"list", "sweep"}
+_NAMES = (
+    *("accept", "append", "claim", "clear", "configure", "create", "finish"),
+    *("history", "list", "note", "open", "show", "stop", "sweep"),
+)
+
+Call = tuple[str, Sequence[str], Sequence[str | bytes | int | float]]
+
+
+class Scripts:
+    """Runs scripts by their digest, and loads them where the server does not know them (a restart, a fail-over)."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        folder = files("app.ledger")
+        common = folder.joinpath("common.lua").read_text()
+        self._sources = {}
+        for name in _NAMES:
+            body = folder.joinpath(f"{name}.lua").read_text()
+            self._sources[name] = body if name in _PLAIN else _WRAPPED.format(common=common, body=body)
+        self._digests = {name: sha1(text.encode()).hexdigest() for name, text in self._sources.items()}  # noqa: S324
+
+    def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
+        """Raises redis-py's errors."""
+        try:
+            return self._redis.evalsha(self._digests[name], len(keys), *keys, *args)
+        except NoScriptError:
+            return self._redis.eval(self._sources[name], len(keys), *keys, *args)
+
+    def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        """All in one round trip. A call that failed has its exception in its place; connection errors are raised."""
+        answers = self._send(calls)
+        missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if missing:
+            for name in {calls[index][0] for index in missing}:
+                self._redis.script_load(self._sources[name])
+            for index, answer in zip(missing, self._send([calls[index] for index in missing]), strict=True):
+                answers[index] = answer
+        return answers
+
+    def _send(self, calls: Sequence[Call]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for name, keys, args in calls:
+            pipeline.execute_command("EVALSHA", self._digests[name], len(keys), *keys, *args)
+        return pipeline.execute(raise_on_error=False)

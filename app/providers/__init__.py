@@ -1,0 +1,1 @@
+"""Where replies come from: any endpoint that speaks OpenAI's API."""

@@ -1,0 +1,192 @@
+"""Any endpoint that speaks OpenAI's API: OpenAI, Ollama, Hugging Face's router, llama.cpp, vLLM …"""
+
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import orjson
+
+from app.providers.base import Aborted, Api, ChatMessage, UpstreamError, Usage
+from app.providers.dialects import DONE, ChatReader, Reader, ResponsesReader
+from app.providers.failures import Failures
+from app.providers.sse import Event, SSEDecoder, SSEError
+from app.providers.transport import Exchange
+
+if TYPE_CHECKING:
+    from openai import APIResponse
+
+    from app.providers.sdk import Client
+    from app.settings import ProviderConfig
+
+
+class OpenAICompatible:
+    """One provider. The HTTP client is made by the first call, after fork."""
+
+    def __init__(
+        self, config: "ProviderConfig", *, connect_timeout: float = 5.0, read_timeout: float = 600.0, pace: float = 0.03
+    ) -> None:
+        """`read_timeout` is a backstop: first-token, idle and total timeouts are the caller's, through `abort()`.
+        `pace` is the least time between two reads of one reply, in seconds."""
+        self.name = config.name
+        self.models = config.models
+        self.api: Api = config.api
+        self.failures = Failures(config.name, config.api_key)
+        self.pace = pace
+        self._config = config
+        self._timeouts = (connect_timeout, read_timeout)
+        self._client: Client | None = None
+        self._lock = threading.Lock()
+
+    def complete(self, model: str, messages: Sequence[ChatMessage]) -> "StreamedCompletion":
+        return StreamedCompletion(self, model, messages)
+
+    def warm_up(self) -> None:
+        """Import the SDK and build the client, which takes about a second. No network."""
+        self.client()
+
+    def client(self) -> "Client":
+        with self._lock:
+            if self._client is None:
+                from app.providers.sdk import Client  # noqa: PLC0415 - see there
+
+                config = self._config
+                self._client = Client(config.base_url, config.api_key, config.api, *self._timeouts)
+            return self._client
+
+    def reader(self) -> Reader:
+        return ResponsesReader(self.failures) if self.api == "responses" else ChatReader(self.failures)
+
+    def close(self) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+class StreamedCompletion:
+    """One reply, read straight from the bytes of its event stream: the SDK's typed events cost twice the CPU."""
+
+    def __init__(self, provider: OpenAICompatible, model: str, messages: Sequence[ChatMessage]) -> None:
+        self._provider = provider
+        self._model = model
+        self._messages = messages
+        self._exchange = Exchange(provider.pace)
+        self._reader = provider.reader()
+        self._started = False
+        self._yielded = False
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._reader.usage
+
+    @property
+    def reads(self) -> int:
+        """How often the network was read."""
+        return self._exchange.reads
+
+    def abort(self) -> None:
+        self._exchange.abort()
+
+    def __iter__(self) -> Generator[str, None, None]:
+        if self._started:
+            raise RuntimeError("a completion is read once")
+        self._started = True
+        return self._texts()
+
+    def _texts(self) -> Generator[str, None, None]:
+        try:
+            with closing(self._read()) as texts:
+                for text in texts:
+                    self._exchange.check()
+                    if text:
+                        self._yielded = True
+                        yield text
+                        self._exchange.slow_down()
+            self._exchange.check()
+        except Exception as error:
+            problem = self._problem(error)
+            if problem is error:
+                raise
+            raise problem from None  # what caused it may quote secrets
+        if not self._yielded:
+            raise self._provider.failures.empty(self._reader.reason)
+
+    def _problem(self, error: Exception) -> Exception:
+        if self._exchange.aborted:
+            return Aborted()
+        if not isinstance(error, UpstreamError):
+            from app.providers.sdk import explain  # noqa: PLC0415 - see there
+
+            known = explain(error, self._provider.failures, self._model)
+            if known is None:
+                return error
+            error = known
+        error.retryable = error.retryable and not self._yielded
+        return error
+
+    def _read(self) -> Generator[str, None, None]:
+        client = self._provider.client()
+        with ExitStack() as stack:
+            with self._exchange.sending():
+                response = stack.enter_context(client.open(self._model, self._messages))
+            kind = response.headers.get("content-type", "")
+            if kind.startswith(("application/json", "text/html")):
+                raise self._not_a_stream(response, kind)
+            yield from self._decode(response.iter_bytes())
+
+    def _decode(self, pieces: Iterator[bytes]) -> Iterator[str]:
+        """The text of each piece of the stream, maybe none."""
+        reader, decoder = self._reader, SSEDecoder()
+        try:
+            for piece in pieces:
+                text, problem = self._text_of(decoder.feed(piece))
+                yield text
+                if problem is not None:
+                    raise problem
+                if reader.complete:
+                    self._exchange.finish()
+        except (httpx2.HTTPError, httpx2.StreamError):
+            if not reader.complete:
+                raise
+        last = decoder.end()
+        if last is not None and _is_whole(last):
+            text, problem = self._text_of(iter([last]))
+            yield text
+            if problem is not None:
+                raise problem
+        if not reader.complete:
+            raise self._provider.failures.dropped("the stream ended early")
+
+    def _text_of(self, events: Iterator[Event]) -> tuple[str, UpstreamError | None]:
+        """The text of these events, and what is wrong with the first bad one."""
+        text = ""
+        try:
+            for event in events:
+                if not self._reader.ended:
+                    text += self._reader.read(event)
+        except SSEError as error:
+            return text, self._provider.failures.garbled(str(error))
+        except UpstreamError as error:
+            return text, error
+        return text, None
+
+    def _not_a_stream(self, response: "APIResponse[Any]", kind: str) -> UpstreamError:
+        if kind.startswith("application/json"):
+            with suppress(orjson.JSONDecodeError):
+                body = orjson.loads(response.read())
+                if isinstance(body, dict) and body.get("error"):
+                    return self._provider.failures.reported(body)
+        return self._provider.failures.not_a_stream(kind)
+
+
+def _is_whole(event: Event) -> bool:
+    """Whether this event, which nothing followed, was not cut short."""
+    if event.data == DONE:
+        return True
+    try:
+        orjson.loads(event.data)
+    except orjson.JSONDecodeError:
+        return False
+    return True

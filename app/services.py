@@ -1,0 +1,100 @@
+"""Builds everything from the settings. The only file that chooses implementations."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.access.sessions import Sessions
+from app.connections import connect
+from app.delivery.manager import ROOM_CHANNELS, RoomManager
+from app.ledger import Ledger
+from app.ledger.keys import conversation_room, room_conversation
+from app.ledger.ledger import LedgerOptions
+from app.ledger.presence import Presence
+from app.memory.window import Window
+from app.providers.registry import Registry, build_providers
+from app.settings import Settings
+from app.turns.chat import Chat
+from app.turns.hints import Hints
+from app.turns.pump import Pump
+from app.turns.reply import Timeouts
+from app.turns.run import Runner, RunOptions
+from app.turns.sweep import Sweeper
+
+
+@dataclass(frozen=True, slots=True)
+class WebServices:
+    settings: Settings
+    ledger: Ledger
+    registry: Registry
+    sessions: Sessions
+    chat: Chat
+    presence: Presence
+    manager: RoomManager
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServices:
+    runner: Runner
+    sweeper: Sweeper
+    registry: Registry
+
+
+def build_web(settings: Settings, hints: Hints) -> WebServices:
+    redis = connect(settings.redis_url)
+    ledger = _ledger(settings)
+    registry = _registry(settings)
+
+    def last_events(rooms: Iterable[str]) -> list[tuple[str, bytes]]:
+        conversations = [found for room in rooms if (found := room_conversation(room))]
+        return [(conversation_room(found), event) for found, event in ledger.last_events(conversations)]
+
+    return WebServices(
+        settings=settings,
+        ledger=ledger,
+        registry=registry,
+        sessions=Sessions(
+            redis, secret=settings.secret_key.get_secret_value(), ttl_seconds=settings.session_ttl_seconds
+        ),
+        chat=Chat(ledger, registry, hints, max_message_chars=settings.max_message_chars),
+        presence=Presence(redis),
+        manager=RoomManager(connect(settings.socketio_message_queue), last_events),
+    )
+
+
+def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
+    ledger = _ledger(settings)
+    pump = Pump(ledger, heartbeat=min(1.0, settings.lease_seconds / 4))
+    options = RunOptions(
+        system_prompt=settings.system_prompt,
+        window=Window(settings.memory_messages, settings.memory_tokens),
+        timeouts=Timeouts(settings.llm_first_token_timeout, settings.llm_idle_timeout, settings.llm_total_timeout),
+        retries=settings.llm_retries,
+    )
+    presence = Presence(connect(settings.redis_url, max_connections=2))
+    registry = _registry(settings)
+    return WorkerServices(
+        runner=Runner(ledger, registry, pump, hints, options),
+        sweeper=Sweeper(ledger, hints, presence, seconds=settings.sweep_seconds),
+        registry=registry,
+    )
+
+
+def _ledger(settings: Settings) -> Ledger:
+    options = LedgerOptions(
+        channel=ROOM_CHANNELS,
+        conversation_ttl=settings.conversation_ttl_seconds * 1000,
+        lease=int(settings.lease_seconds * 1000),
+        max_queued=settings.max_queued_turns,
+    )
+    separate = settings.socketio_message_queue != settings.redis_url
+    relay = connect(settings.socketio_message_queue) if separate else None
+    return Ledger(connect(settings.redis_url), options, relay=relay)
+
+
+def _registry(settings: Settings) -> Registry:
+    return build_providers(
+        settings.provider_configs(),
+        connect_timeout=settings.llm_connect_timeout,
+        read_timeout=settings.llm_total_timeout,
+        pace=settings.flush_ms / 1000,
+    )

@@ -1,0 +1,256 @@
+"""Every setting, read from the environment once, by the entry points."""
+
+import os
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit
+
+import orjson
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Api = Literal["responses", "chat"]
+AsyncMode = Literal["gevent", "eventlet"]
+
+HF_ROUTER = "https://router.huggingface.co/v1"
+REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel")
+
+
+class SettingsError(Exception):
+    """Every bad or missing variable, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("Parley cannot start:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        self.problems = problems
+
+
+class ProviderConfig(BaseModel):
+    """One OpenAI-compatible endpoint. The first of `models` is its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")
+    base_url: str = Field(pattern=r"^https?://[^\s/]+")
+    api_key: str = ""
+    models: tuple[str, ...] = Field(min_length=1)
+    api: Api = "chat"
+
+
+def _listed(value: Any) -> Any:
+    """`a, b` → `("a", "b")`."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+
+
+class Settings(BaseSettings):
+    """Field names are the variables' names in lower case. An empty variable counts as absent."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+    # Web
+    port: int = Field(8000, ge=1, le=65535, description="Port that the web tier listens on.")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Random text of 16 characters or more; keys the hashes of session tokens."
+    )
+    debug: bool = Field(False, description="Development only: makes SECRET_KEY optional.")
+    allowed_origins: Listed = Field((), description="Further origins that may connect, comma separated.")
+    trusted_proxies: int = Field(0, ge=0, le=10, description="Proxy hops whose X-Forwarded-* headers are believed.")
+    async_mode: AsyncMode = Field("gevent", description="gevent or eventlet, for both tiers.")
+
+    # Redis
+    redis_url: str = Field("", description="redis://, rediss:// or redis+sentinel://host:port,…/db/service.")
+    redishost: str = Field("", description="Taken, with the next three, where REDIS_URL is absent (Railway).")
+    redisport: int = Field(6379, ge=1, le=65535, description="See REDISHOST.")
+    redisuser: str = Field("", description="See REDISHOST.")
+    redispassword: SecretStr = Field(SecretStr(""), description="See REDISHOST.")
+    celery_broker_url: str = Field("", description="Celery's broker. Default: REDIS_URL.")
+    socketio_message_queue: str = Field("", description="Socket.IO's message queue. Default: REDIS_URL.")
+
+    # Workers
+    worker_concurrency: int = Field(200, ge=1, le=10_000, description="Replies that one worker process carries.")
+    lease_seconds: float = Field(10, gt=0, le=600, description="A silent worker's turn is taken over after this.")
+    sweep_seconds: float = Field(1, gt=0, le=60, description="How often a worker looks for turns nobody works on.")
+    flush_ms: int = Field(30, ge=0, le=1000, description="Streamed text is passed on at most this often.")
+
+    # Sessions and conversations
+    session_ttl_seconds: int = Field(2_592_000, ge=1, description="A session lives this long after its last use.")
+    conversation_ttl_seconds: int = Field(2_592_000, ge=1, description="The same for a conversation.")
+    system_prompt: str = Field("You are a helpful assistant.", description="Sent first, with every message.")
+    memory_messages: int = Field(20, ge=0, le=1000, description="Earlier messages sent to the model, at most.")
+    memory_tokens: int = Field(8000, ge=1, description="Tokens (estimated) sent to the model, at most.")
+    max_message_chars: int = Field(32_000, ge=1, description="Longest message.")
+    max_queued_turns: int = Field(20, ge=1, description="Messages that may wait in one conversation.")
+
+    # Providers
+    default_provider: str = Field("", description="Name of a provider. Default: the first configured.")
+    openai_api_key: SecretStr = Field(SecretStr(""), description="Configures the provider `openai`.")
+    openai_base_url: str = Field("https://api.openai.com/v1", description="Any OpenAI-compatible endpoint.")
+    openai_model: Listed = Field(("gpt-5-mini",), description="One model, or several: the first is the default.")
+    openai_api: Api = Field("responses", description="responses or chat.")
+    ollama_base_url: str = Field("", description="Configures the provider `ollama`, e.g. http://localhost:11434/v1.")
+    ollama_model: Listed = Field(("llama3.2",), description="As OPENAI_MODEL.")
+    ollama_api_key: SecretStr = Field(SecretStr(""), description="For an Ollama behind a key.")
+    hf_token: SecretStr = Field(SecretStr(""), description="Configures the provider `huggingface`.")
+    hf_model: Listed = Field(("meta-llama/Llama-3.1-8B-Instruct",), description="As OPENAI_MODEL.")
+    hf_base_url: str = Field(HF_ROUTER, description="Hugging Face's OpenAI-compatible router, or an endpoint of yours.")
+    providers: Annotated[tuple[ProviderConfig, ...], NoDecode] = Field(
+        (), description='More endpoints, as JSON: [{"name", "base_url", "api_key", "models", "api"}].'
+    )
+    llm_connect_timeout: float = Field(5, gt=0, description="Seconds to reach a provider.")
+    llm_first_token_timeout: float = Field(60, gt=0, description="Seconds until its first token.")
+    llm_idle_timeout: float = Field(30, gt=0, description="Seconds between two tokens.")
+    llm_total_timeout: float = Field(600, gt=0, description="Seconds for a whole reply.")
+    llm_retries: int = Field(2, ge=0, le=10, description="Retries before the first token.")
+
+    # Logs
+    log_format: Literal["text", "json"] = Field("text", description="text or json.")
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: v.lower() if isinstance(v, str) else v)
+    ] = Field("info", description="debug, info, warning or error.")
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _parse_providers(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = orjson.loads(value)
+        except orjson.JSONDecodeError as exc:
+            raise ValueError(f"not JSON: {exc}") from None
+        if not isinstance(parsed, list):
+            raise ValueError("must be a JSON list of objects")  # noqa: TRY004 (pydantic turns only ValueError into a report)
+        return parsed
+
+    @field_validator("redis_url", "celery_broker_url", "socketio_message_queue")
+    @classmethod
+    def _check_redis_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in REDIS_SCHEMES or not urlsplit(value).netloc):
+            raise ValueError(f"must start with {', '.join(s + '://' for s in REDIS_SCHEMES)} and name a host")
+        return value
+
+    @field_validator("openai_base_url", "ollama_base_url", "hf_base_url")
+    @classmethod
+    def _check_base_url(cls, value: str) -> str:
+        if value and not (urlsplit(value).scheme in {"http", "https"} and urlsplit(value).netloc):
+            raise ValueError("must be an http:// or https:// address")
+        return value
+
+    @field_validator("openai_model", "ollama_model", "hf_model")
+    @classmethod
+    def _check_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("names no model")
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if origin != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/")):
+                raise ValueError(f"{origin!r} is not an origin such as https://chat.example.com")
+        return tuple(origin.rstrip("/") for origin in value)
+
+    @model_validator(mode="after")
+    def _fill_in(self) -> Self:
+        if not self.redis_url:
+            object.__setattr__(self, "redis_url", self._redis_from_parts())
+        for name in ("celery_broker_url", "socketio_message_queue"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, self.redis_url)
+        return self
+
+    def _redis_from_parts(self) -> str:
+        if not self.redishost:
+            return "redis://localhost:6379/0"
+        password = quote(self.redispassword.get_secret_value(), safe="")
+        login = f"{quote(self.redisuser, safe='')}:{password}@" if password else ""
+        host = f"[{self.redishost}]" if ":" in self.redishost else self.redishost
+        return f"redis://{login}{host}:{self.redisport}/0"
+
+    def provider_configs(self) -> tuple[ProviderConfig, ...]:
+        """All configured providers; the default one first."""
+        configs = []
+        if key := self.openai_api_key.get_secret_value():
+            configs.append(
+                ProviderConfig(
+                    name="openai",
+                    base_url=self.openai_base_url,
+                    api_key=key,
+                    models=self.openai_model,
+                    api=self.openai_api,
+                )
+            )
+        if self.ollama_base_url:
+            configs.append(
+                ProviderConfig(
+                    name="ollama",
+                    base_url=_with_v1(self.ollama_base_url),
+                    api_key=self.ollama_api_key.get_secret_value(),
+                    models=self.ollama_model,
+                )
+            )
+        if token := self.hf_token.get_secret_value():
+            configs.append(
+                ProviderConfig(name="huggingface", base_url=self.hf_base_url, api_key=token, models=self.hf_model)
+            )
+        configs += self.providers
+        return tuple(sorted(configs, key=lambda config: config.name != self.default_provider))
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Raises SettingsError naming every variable that is missing or wrong. Never quotes a value."""
+        problems: list[str] = []
+        try:
+            settings = cls()
+        except ValidationError as exc:
+            for error in exc.errors(include_input=False, include_url=False):
+                where = ".".join(str(part) for part in error["loc"]) or "environment"
+                head, _, rest = where.partition(".")
+                problems.append(
+                    f"{head.upper()}{'.' + rest if rest else ''}: {error['msg'].removeprefix('Value error, ')}"
+                )
+            settings = None
+        problems += _missing(settings)
+        if problems or settings is None:
+            raise SettingsError(problems)
+        return settings
+
+
+def _missing(settings: Settings | None) -> list[str]:
+    """What no single field can know. Without `settings`, what can be told from the environment alone."""
+    problems = []
+    debug = settings.debug if settings else os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}
+    if not debug and len(os.environ.get("SECRET_KEY", "")) < 16:
+        problems.append("SECRET_KEY: set it to random text of at least 16 characters (or set DEBUG=true)")
+    if settings is None:
+        return problems
+    configs = settings.provider_configs()
+    names = [config.name for config in configs]
+    if not names:
+        problems.append("OPENAI_API_KEY: no provider is configured; set this, OLLAMA_BASE_URL, HF_TOKEN or PROVIDERS")
+    elif settings.default_provider and settings.default_provider not in names:
+        problems.append(f"DEFAULT_PROVIDER: {settings.default_provider!r} is none of {', '.join(names)}")
+    if duplicates := {name for name in names if names.count(name) > 1}:
+        problems.append(f"PROVIDERS: the name {', '.join(sorted(duplicates))} stands more than once")
+    return problems
+
+
+def _with_v1(url: str) -> str:
+    """Ollama's users write `http://host:11434`; its OpenAI-compatible interface is below `/v1`."""
+    url = url.rstrip("/")
+    return url if urlsplit(url).path else f"{url}/v1"

@@ -1,0 +1,88 @@
+"""What an owner may do with conversations, beyond what the ledger does by itself: checked, and work started."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.errors import Invalid, TooLarge
+from app.ledger import Ledger, NewTurn
+from app.ledger.keys import new_conversation_id
+from app.ledger.models import Json
+from app.providers.registry import Registry, UnknownModel, UnknownProvider
+from app.turns.hints import Hints
+
+
+class Chat:
+    def __init__(self, ledger: Ledger, registry: Registry, hints: Hints, *, max_message_chars: int) -> None:
+        self._ledger = ledger
+        self._registry = registry
+        self._hints = hints
+        self._max_message_chars = max_message_chars
+
+    def conversation_for(self, owner: str, conversation_id: str | None, client_id: str) -> str:
+        """Where a message goes: the conversation named, or the new one that this client_id always makes."""
+        return conversation_id or new_conversation_id(owner, client_id)
+
+    def send(self, owner: str, conversation_id: str | None, turn: NewTurn) -> Json:
+        """Returns the acknowledgement, once the message is in the ledger. Raises AppErrors."""
+        self._check_text(turn.text)
+        if turn.model and not turn.provider:
+            turn = replace(turn, provider=self._provider_of(turn.model))
+        self._check_choice(turn.provider, turn.model)
+        target = self.conversation_for(owner, conversation_id, turn.client_id)
+        accepted = self._ledger.accept(owner, target, turn, create=conversation_id is None)
+        if accepted.start:
+            self._hints.reply(target, accepted.start)
+        return accepted.answer
+
+    def stop(self, owner: str, conversation_id: str, turn_id: str) -> Json:
+        status, next_turn = self._ledger.stop(owner, conversation_id, turn_id)
+        if next_turn:
+            self._hints.reply(conversation_id, next_turn)
+        return {"status": status}
+
+    def create(self, owner: str, settings: Mapping[str, Any]) -> Json:
+        """`settings`: any of title, memory, provider, model, system_prompt."""
+        chosen = dict(settings)
+        if chosen.get("model") and not chosen.get("provider"):
+            chosen["provider"] = self._provider_of(chosen["model"])
+        self._check_choice(chosen.get("provider"), chosen.get("model"))
+        return self._ledger.create(owner, **chosen)
+
+    def configure(self, owner: str, conversation_id: str, changes: Mapping[str, Any]) -> Json:
+        """`changes`: as for `create`. Takes effect with the next turn that starts."""
+        changed = dict(changes)
+        if changed.get("model") and not changed.get("provider"):
+            current = self._ledger.show(owner, conversation_id)["provider"]
+            changed["provider"] = self._provider_of(changed["model"], prefer=current)
+        self._check_choice(changed.get("provider"), changed.get("model"))
+        if "provider" in changed:
+            # A model belongs to its provider: with another one, the old choice means nothing.
+            changed.setdefault("model", None)
+        return self._ledger.configure(owner, conversation_id, changed)
+
+    def _check_text(self, text: str) -> None:
+        if not text.strip():
+            raise Invalid("text must not be empty.", field="text")
+        if len(text) > self._max_message_chars:
+            raise TooLarge(
+                f"The message has {len(text):,} characters; at most {self._max_message_chars:,} are taken.",
+                field="text",
+            )
+
+    def _provider_of(self, model: str, prefer: str | None = None) -> str:
+        preferred = self._registry.get(prefer) if prefer else None
+        if preferred and model in preferred.models:
+            return preferred.name
+        try:
+            return self._registry.choose(None, model)[0].name
+        except UnknownModel as exc:
+            raise Invalid(str(exc), field="model") from None
+
+    def _check_choice(self, provider: str | None, model: str | None) -> None:
+        try:
+            self._registry.choose(provider, model)
+        except UnknownProvider as exc:
+            raise Invalid(str(exc), field="provider") from None
+        except UnknownModel as exc:
+            raise Invalid(str(exc), field="model") from None

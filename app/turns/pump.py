@@ -1,0 +1,83 @@
+"""Carries the text of all replies of a process to the ledger, many in one round trip."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from app.connections import UNREACHABLE
+from app.ledger import Finished, Ledger
+from app.logs import get_logger
+from app.turns.reply import Reply
+
+# Between two round trips, so that replies whose text arrives at about the same time share one.
+REST_SECONDS = 0.005
+# How late a deadline may be noticed.
+TICK_SECONDS = 0.25
+LONGEST_PAUSE = 2.0
+
+
+class Pump:
+    """One thread (greenlet) for each process, started by the first reply. Nothing that fails ends it."""
+
+    def __init__(self, ledger: Ledger, *, heartbeat: float, sleep: Callable[[float], None] = time.sleep) -> None:
+        """`heartbeat`: seconds after which a silent reply shows a sign of life."""
+        self._ledger = ledger
+        self._heartbeat = heartbeat
+        self._sleep = sleep
+        self._replies: set[Reply] = set()
+        self._wake = threading.Event()
+        self._start = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._log = get_logger(__name__)
+
+    def add(self, reply: Reply) -> None:
+        self._replies.add(reply)
+        with self._start:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
+                self._thread.start()
+
+    def discard(self, reply: Reply) -> None:
+        self._replies.discard(reply)
+
+    def wake(self) -> None:
+        """There is something to write."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while True:
+            self._wake.wait(TICK_SECONDS)
+            self._wake.clear()
+            try:
+                self._write_all()
+            except UNREACHABLE as exc:
+                pause = min(LONGEST_PAUSE, pause * 2 or 0.1)
+                self._log.warning("ledger unreachable, text is kept", replies=len(self._replies), error=str(exc))
+            except Exception:
+                pause = min(LONGEST_PAUSE, pause * 2 or 0.1)
+                self._log.exception("writing replies failed, text is kept")
+            else:
+                pause = 0.0
+            self._sleep(pause or REST_SECONDS)
+            if pause:
+                self._wake.set()
+
+    def _write_all(self) -> None:
+        due = []
+        for reply in list(self._replies):
+            reply.check_deadlines()
+            write = reply.next_write(self._heartbeat)
+            if write is not None:
+                due.append((reply, write))
+        if not due:
+            return
+        results = self._ledger.write([write for _, write in due])
+        refused = None
+        for (reply, _), result in zip(due, results, strict=True):
+            if isinstance(result, Finished):
+                reply.written(result)
+            else:
+                refused = result
+        if refused is not None:
+            raise refused

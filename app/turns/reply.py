@@ -1,0 +1,137 @@
+"""One reply in the making: what the reader has got from the provider and the pump has yet to write."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.ledger import Claimed, Finish, Finished, Write
+from app.providers.base import Completion, UpstreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds."""
+
+    first_token: float = 60
+    idle: float = 30
+    total: float = 600
+
+
+class Reply:
+    """Shared by two threads (greenlets): the reader feeds text, the pump takes it as numbered pieces.
+
+    A piece stays the same until the ledger has answered for it, so that one whose answer was lost can be sent again.
+    """
+
+    def __init__(self, claim: Claimed, timeouts: Timeouts, clock: Callable[[], float]) -> None:
+        self.claim = claim
+        self.lost = False
+        self._timeouts = timeouts
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._unwritten: list[str] = []
+        self._chunk = 0
+        self._pending: Write | None = None
+        self._finish: Finish | None = None
+        self._finished = Finished("fenced")
+        self._over = threading.Event()
+        self._interrupted = threading.Event()
+        self._completion: Completion | None = None
+        self._problem: UpstreamError | None = None
+        self._began = clock()
+        self._heard: float | None = None
+        self._written = self._began
+        self._listening = False
+
+    # --- The reader's side ----------------------------------------------------------------------------------------
+
+    def listen_to(self, completion: Completion) -> None:
+        """From now on the deadlines count, and an interruption closes this completion."""
+        with self._lock:
+            self._completion = completion
+            self._heard = None
+            self._listening = True
+            self._began_listening = self._clock()
+        if self._interrupted.is_set():
+            completion.abort()
+
+    def feed(self, text: str) -> None:
+        with self._lock:
+            self._unwritten.append(text)
+            self._heard = self._clock()
+
+    def stop_listening(self) -> UpstreamError | None:
+        """Returns what the deadlines found wrong, if the reader was interrupted for that."""
+        with self._lock:
+            self._listening = False
+            self._completion = None
+            return self._problem
+
+    def wait(self, seconds: float) -> bool:
+        """Sleeps; true if the reply was interrupted."""
+        return self._interrupted.wait(seconds)
+
+    def end(self, finish: Finish) -> None:
+        with self._lock:
+            self._finish = finish
+
+    def wait_until_over(self) -> Finished:
+        self._over.wait()
+        return self._finished
+
+    # --- The pump's side --------------------------------------------------------------------------------------------
+
+    def next_write(self, heartbeat: float) -> Write | None:
+        """The piece to write now, or a sign of life if none was written for `heartbeat` seconds."""
+        with self._lock:
+            if self._over.is_set():
+                return None
+            if self._pending is not None:
+                return self._pending
+            if self._unwritten or self._finish:
+                text = "".join(self._unwritten)
+                self._unwritten.clear()
+                if text:
+                    self._chunk += 1
+                self._pending = Write(self.claim, self._chunk, text, self._finish)
+            elif self._clock() - self._written >= heartbeat:
+                self._pending = Write(self.claim, self._chunk, "")
+            return self._pending
+
+    def written(self, result: Finished) -> None:
+        """What the ledger said to the piece that was pending."""
+        with self._lock:
+            was, self._pending = self._pending, None
+            self._written = self._clock()
+            if result.written == "ok" and (was is None or was.finish is None):
+                return
+            self.lost = result.written != "ok"
+            self._finished = result
+            self._over.set()
+        if self.lost:
+            self._interrupt(None)
+
+    def check_deadlines(self) -> None:
+        with self._lock:
+            late = self._late() if self._listening and not self._interrupted.is_set() else None
+        if late:
+            self._interrupt(UpstreamError("provider_timeout", late))
+
+    def _late(self) -> str | None:
+        now, limits = self._clock(), self._timeouts
+        if now - self._began > limits.total:
+            return f"The reply took longer than {limits.total:g} seconds and was ended."
+        if self._heard is None:
+            if now - self._began_listening > limits.first_token:
+                return f"The model did not begin to answer within {limits.first_token:g} seconds."
+        elif now - self._heard > limits.idle:
+            return f"The model fell silent for {limits.idle:g} seconds in the middle of its reply."
+        return None
+
+    def _interrupt(self, problem: UpstreamError | None) -> None:
+        with self._lock:
+            self._problem = self._problem or problem
+            self._interrupted.set()
+            completion = self._completion
+        if completion is not None:
+            completion.abort()

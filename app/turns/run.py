@@ -1,0 +1,181 @@
+"""Answers one turn: claim, ask the provider, pass its text on, save."""
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from app.connections import UNREACHABLE
+from app.errors import AppError
+from app.ledger import Busy, Claimed, Finish, GivenUp, Gone, Ledger
+from app.logs import get_logger
+from app.memory.window import Window
+from app.providers.base import Aborted, ChatMessage, Completion, Provider, UpstreamError
+from app.providers.registry import Registry, UnknownModel, UnknownProvider
+from app.turns.hints import Hints
+from app.turns.pump import Pump
+from app.turns.reply import Reply, Timeouts
+
+# A provider that asks for a longer pause than this is taken at its word: the turn fails and says so.
+LONGEST_RETRY_DELAY = 30.0
+FIRST_RETRY_DELAY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    system_prompt: str
+    window: Window
+    timeouts: Timeouts
+    retries: int
+
+
+class Runner:
+    """Carries any number of turns at once, one in each calling thread (greenlet)."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        pump: Pump,
+        hints: Hints,
+        options: RunOptions,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._registry = registry
+        self._pump = pump
+        self._hints = hints
+        self._options = options
+        self._clock = clock
+        self._log = get_logger(__name__)
+
+    def run(self, conversation_id: str, turn_id: str) -> str:
+        """Returns how it went: done, stopped, failed, or why there was nothing to do (busy, gone, lost).
+
+        Raises redis-py's errors if the ledger cannot be reached to claim the turn; the sweep finds it again.
+        """
+        with structlog.contextvars.bound_contextvars(conversation_id=conversation_id, turn_id=turn_id):
+            claim = self._claim(conversation_id, turn_id)
+            match claim:
+                case Claimed():
+                    return self._answer(claim)
+                case GivenUp(next_turn):
+                    self._log.error("turn given up: its workers were lost")
+                    self._hint(conversation_id, next_turn)
+                    return "failed"
+                case Busy():
+                    return "busy"
+                case Gone():
+                    return "gone"
+
+    def _claim(self, conversation_id: str, turn_id: str) -> Claimed | Busy | Gone | GivenUp:
+        try:
+            return self._ledger.claim(
+                conversation_id,
+                turn_id,
+                default_provider=self._registry.default.name,
+                default_models={one["name"]: one["default_model"] for one in self._registry.describe()},
+                max_messages=self._options.window.max_messages,
+                max_bytes=self._options.window.max_bytes,
+            )
+        except AppError:
+            return Gone()
+
+    def _answer(self, claim: Claimed) -> str:
+        began = self._clock()
+        reply = Reply(claim, self._options.timeouts, self._clock)
+        self._pump.add(reply)
+        try:
+            finish = self._ask(claim, reply)
+            if finish is not None:
+                reply.end(finish)
+                self._pump.wake()
+            over = reply.wait_until_over()
+        finally:
+            self._pump.discard(reply)
+        outcome = "lost" if reply.lost or finish is None else finish.status
+        self._log.info(
+            "turn over",
+            outcome=outcome,
+            attempt=claim.attempt,
+            provider=claim.provider,
+            model=claim.model,
+            seconds=round(self._clock() - began, 3),
+            error=finish.error["code"] if finish and finish.error else None,
+        )
+        self._hint(claim.conversation_id, over.next_turn)
+        return outcome
+
+    def _ask(self, claim: Claimed, reply: Reply) -> Finish | None:
+        """How the reply ends, or None if it is no longer this worker's."""
+        try:
+            provider, model = self._registry.choose(claim.provider, claim.model)
+        except (UnknownProvider, UnknownModel) as exc:
+            return _failed("provider_unknown", f"{exc} Choose another one for this conversation.")
+        messages = self._options.window.build(
+            claim.system_prompt or self._options.system_prompt,
+            claim.history if claim.memory else [],
+            claim.question["text"],
+        )
+        try:
+            return self._stream(provider, model, messages, reply)
+        except Aborted:
+            return None
+        except UpstreamError as exc:
+            self._log.warning("provider failed", code=exc.code, detail=exc.detail)
+            return _failed(exc.code, exc.message)
+        except Exception:
+            self._log.exception("reply failed")
+            return _failed("internal", "Something went wrong while writing this reply. It has been logged.")
+
+    def _stream(self, provider: Provider, model: str, messages: list[ChatMessage], reply: Reply) -> Finish:
+        for attempt in range(self._options.retries + 1):
+            completion = provider.complete(model, messages)
+            try:
+                self._read(completion, reply)
+            except UpstreamError as exc:
+                delay = exc.retry_after if exc.retry_after is not None else _backoff(attempt)
+                if not exc.retryable or attempt == self._options.retries or delay > LONGEST_RETRY_DELAY:
+                    raise
+                self._log.info("provider failed, trying again", code=exc.code, delay=round(delay, 3), detail=exc.detail)
+                # If the note cannot be written, only the note is missing.
+                with suppress(*UNREACHABLE):
+                    self._ledger.note(reply.claim, "turn.retrying", {"reason": exc.message, "delay": round(delay, 3)})
+                if reply.wait(delay):
+                    raise Aborted from None
+            else:
+                break
+        usage = completion.usage
+        return Finish(
+            "done",
+            usage={"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else None,
+        )
+
+    def _read(self, completion: Completion, reply: Reply) -> None:
+        reply.listen_to(completion)
+        try:
+            with closing(iter(completion)) as pieces:  # type: ignore[type-var]
+                for piece in pieces:
+                    reply.feed(piece)
+                    self._pump.wake()
+        except Aborted:
+            if problem := reply.stop_listening():
+                raise problem from None
+            raise
+        finally:
+            reply.stop_listening()
+
+    def _hint(self, conversation_id: str, turn_id: str | None) -> None:
+        if turn_id:
+            self._hints.reply(conversation_id, turn_id)
+
+
+def _backoff(attempt: int) -> float:
+    return FIRST_RETRY_DELAY * float(2**attempt) * random.uniform(0.75, 1.25)  # noqa: S311
+
+
+def _failed(code: str, message: str) -> Finish:
+    return Finish("failed", error={"code": code, "message": message})

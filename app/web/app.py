@@ -1,0 +1,115 @@
+"""The Flask application with Socket.IO in front of it."""
+
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from flask_socketio import SocketIO
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app.connections import UNREACHABLE
+from app.delivery.packet import Json, SafePacket
+from app.delivery.websocket import WebSocket
+from app.errors import AppError, Internal, Unavailable
+from app.logs import get_logger
+from app.services import WebServices
+from app.web.api import make_api
+from app.web.identity import Origins
+from app.web.pages import make_pages
+from app.web.sockets import Sockets
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Heroku's router closes a connection that is silent for 55 seconds.
+PING_INTERVAL = 20
+PING_TIMEOUT = 20
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def create_app(services: WebServices) -> Flask:
+    settings = services.settings
+    app = Flask("parley", root_path=str(ROOT), static_folder="static", template_folder="templates")
+    app.config["MAX_CONTENT_LENGTH"] = _largest_payload(settings.max_message_chars)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    origins = Origins(settings.allowed_origins)
+    socketio = SocketIO(
+        app,
+        async_mode=settings.async_mode,
+        client_manager=services.manager,
+        transports=["websocket"],
+        serializer=SafePacket,
+        json=Json,
+        manage_session=False,
+        cors_allowed_origins=origins.allow,
+        ping_interval=PING_INTERVAL,
+        ping_timeout=PING_TIMEOUT,
+        max_http_buffer_size=_largest_payload(settings.max_message_chars),
+    )
+    _use_own_websocket(socketio)
+    Sockets(socketio, services)
+    app.register_blueprint(make_api(services, origins))
+    app.register_blueprint(make_pages(services))
+    _answer_errors(app)
+
+    @app.after_request
+    def secure(response: Response) -> Response:
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.is_secure:
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if request.path.startswith("/api/"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    if hops := settings.trusted_proxies:
+        # Outermost, so that Socket.IO's origin check sees the address that the browser used.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _use_own_websocket(socketio: SocketIO) -> None:
+    """Engine.IO looks its WebSocket up in its async driver. A test pins this."""
+    engine: Any = socketio.server.eio
+    engine._async = {**engine._async, "websocket": WebSocket}
+
+
+def _answer_errors(app: Flask) -> None:
+    log = get_logger(__name__)
+
+    @app.errorhandler(AppError)
+    def app_error(exc: AppError) -> tuple[Response, int]:
+        response = jsonify({"error": exc.as_dict()})
+        if exc.retry_after is not None:
+            response.headers["Retry-After"] = str(max(1, round(exc.retry_after)))
+        return response, exc.status
+
+    @app.errorhandler(HTTPException)
+    def http_error(exc: HTTPException) -> tuple[Response, int]:
+        code = {404: "not_found", 413: "too_large"}.get(exc.code or 500, "invalid")
+        return jsonify({"error": {"code": code, "message": exc.description or exc.name}}), exc.code or 500
+
+    @app.errorhandler(Exception)
+    def other_error(exc: Exception) -> tuple[Response, int]:
+        if isinstance(exc, UNREACHABLE):
+            log.warning("redis unreachable", path=request.path, error=str(exc))
+            return app_error(Unavailable())
+        log.error("request failed", path=request.path, exc_info=exc)
+        return app_error(Internal())
+
+
+def _largest_payload(max_message_chars: int) -> int:
+    """In bytes: a message of the longest kind with every character escaped as `\\ud83d\\ude00`, and then some, so that
+    one that is too long is told so instead of being cut off."""
+    return max(1_000_000, 16 * max_message_chars)

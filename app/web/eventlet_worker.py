@@ -1,0 +1,45 @@
+"""gunicorn's worker for ASYNC_MODE=eventlet: gunicorn 26 dropped its own, so this runs eventlet's server."""
+
+import os
+import sys
+from typing import Any
+
+import eventlet
+import eventlet.wsgi
+from eventlet.greenio import GreenSocket
+from gunicorn.workers.base import Worker
+
+LOOK_SECONDS = 1.0
+
+
+class EventletWorker(Worker):
+    alive: bool
+
+    def init_process(self) -> None:
+        eventlet.monkey_patch()
+        super().init_process()
+
+    def run(self) -> None:
+        servers = [eventlet.spawn(self._serve, GreenSocket(listener.sock)) for listener in self.sockets]
+        while self.alive and os.getppid() == self.ppid:
+            self.notify()
+            eventlet.sleep(LOOK_SECONDS)
+        self.alive = False
+        for server in servers:
+            server.kill()
+
+    def _serve(self, listener: GreenSocket) -> None:
+        try:
+            eventlet.wsgi.server(
+                listener,
+                self.wsgi,
+                custom_pool=eventlet.GreenPool(self.cfg.worker_connections),
+                log_output=False,
+                debug=False,
+            )
+        except Exception:
+            self.log.exception("eventlet's server ended")
+            sys.exit(1)
+
+    def handle_exit(self, _sig: int, _frame: Any) -> None:
+        self.alive = False

@@ -1,0 +1,89 @@
+"""What clients may send: one model for each Socket.IO event, shared with HTTP where both take the same."""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from app.errors import Invalid
+from app.ledger import NewTurn
+
+MAX_TITLE_CHARS = 200
+MAX_PAGE = 100
+
+ConversationId = Annotated[str, StringConstraints(max_length=64)]
+MessageId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+ClientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE_CHARS)]
+Prompt = Annotated[str, StringConstraints(max_length=32_000)]
+
+
+class Payload(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ConversationRef(Payload):
+    conversation_id: ConversationId
+
+
+class OpenConversation(ConversationRef):
+    after: int | None = Field(None, ge=0, le=2**53)
+    epoch: Annotated[str, StringConstraints(max_length=64)] | None = None
+
+
+class Message(Payload):
+    text: str
+    client_id: ClientId
+    parent_id: MessageId | None = None
+    memory: bool | None = None
+    provider: Name | None = None
+    model: Name | None = None
+
+    def turn(self) -> NewTurn:
+        return NewTurn(self.text, self.client_id, self.parent_id, self.memory, self.provider, self.model)
+
+
+class SendMessage(Message):
+    conversation_id: ConversationId | None = None
+
+
+class StopTurn(ConversationRef):
+    turn_id: MessageId
+
+
+class Settings(Payload):
+    """Settings of a conversation. A null provider, model or system prompt sets back to the default."""
+
+    title: Title = ""
+    memory: bool = True
+    provider: Name | None = None
+    model: Name | None = None
+    system_prompt: Prompt | None = None
+
+    def given(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in Settings.model_fields if name in self.model_fields_set}
+
+
+class ConfigureConversation(Settings):
+    conversation_id: ConversationId
+
+
+class ListConversations(Payload):
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}-[0-9a-z]{26}$")] | None = None
+    limit: int = Field(50, ge=1, le=MAX_PAGE)
+
+
+P = TypeVar("P", bound=Payload)
+
+
+def parse(model: type[P], *arguments: Any) -> P:
+    """The one JSON object that was sent; nothing counts as an empty one. Raises Invalid naming the first bad field."""
+    data, *surplus = arguments or ({},)
+    if surplus or not isinstance(data, dict):
+        raise Invalid("Send one JSON object.")
+    try:
+        return model.model_validate(data)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        field = str(first["loc"][0])[:64] if first["loc"] else None
+        raise Invalid(f"{field}: {first['msg']}" if field else first["msg"], field=field) from None

@@ -1,0 +1,199 @@
+"""The Socket.IO events of the contract."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from flask import request
+from flask_socketio import ConnectionRefusedError as Refused
+from flask_socketio import SocketIO
+
+from app.connections import UNREACHABLE
+from app.errors import AppError, Internal, Invalid, NotFound, Unauthorized, Unavailable
+from app.ledger import Snapshot
+from app.ledger.keys import conversation_room, owner_room
+from app.logs import get_logger
+from app.services import WebServices
+from app.web.identity import COOKIE
+from app.web.payloads import (
+    ConfigureConversation,
+    ConversationRef,
+    ListConversations,
+    OpenConversation,
+    Payload,
+    SendMessage,
+    StopTurn,
+    parse,
+)
+
+Answer = dict[str, Any]
+NAMESPACE = "/"
+
+
+class Sockets:
+    """One method for each event: it takes the owner and the checked payload, and returns what is acknowledged."""
+
+    def __init__(self, socketio: SocketIO, services: WebServices) -> None:
+        self._server = socketio.server
+        self._ledger = services.ledger
+        self._chat = services.chat
+        self._sessions = services.sessions
+        self._tokens: dict[str, str] = {}
+        self._log = get_logger(__name__)
+        socketio.on_event("connect", self._connect)
+        socketio.on_event("disconnect", self._disconnect)
+        for handler in (
+            self.open_conversation,
+            self.close_conversation,
+            self.send_message,
+            self.stop_turn,
+            self.configure_conversation,
+            self.clear_conversation,
+            self.delete_conversation,
+            self.list_conversations,
+        ):
+            socketio.on_event(handler.__name__, self._acknowledged(handler))
+        socketio.on_event("*", self._unknown)
+
+    # --- Events -------------------------------------------------------------------------------------------------------
+
+    def open_conversation(self, owner: str, asked: OpenConversation) -> Answer:
+        self._enter(owner, asked.conversation_id)
+        found = self._ledger.open(owner, asked.conversation_id, asked.after, asked.epoch)
+        answer: Answer = {"epoch": found.epoch, "seq": found.seq}
+        if isinstance(found, Snapshot):
+            answer["snapshot"] = {
+                "conversation": found.conversation,
+                "messages": found.messages,
+                "more": found.more,
+                "turns": found.turns,
+            }
+        else:
+            answer["events"] = found.events
+        return answer
+
+    def close_conversation(self, _owner: str, asked: ConversationRef) -> Answer:
+        self._leave(asked.conversation_id)
+        return {}
+
+    def send_message(self, owner: str, asked: SendMessage) -> Answer:
+        """The sender is in the room before the message is accepted, so that it misses no event."""
+        conversation_id = asked.conversation_id
+        if conversation_id is not None:
+            self._enter(owner, conversation_id)
+            return self._chat.send(owner, conversation_id, asked.turn())
+        new = self._chat.conversation_for(owner, None, asked.client_id)
+        joined = self._join(new)
+        try:
+            return self._chat.send(owner, None, asked.turn())
+        except Exception:
+            if joined:
+                self._leave(new)
+            raise
+
+    def stop_turn(self, owner: str, asked: StopTurn) -> Answer:
+        return self._chat.stop(owner, asked.conversation_id, asked.turn_id)
+
+    def configure_conversation(self, owner: str, asked: ConfigureConversation) -> Answer:
+        changes = asked.given()
+        if not changes:
+            raise Invalid("Give at least one of title, memory, provider, model and system_prompt.")
+        return {"conversation": self._chat.configure(owner, asked.conversation_id, changes)}
+
+    def clear_conversation(self, owner: str, asked: ConversationRef) -> Answer:
+        return {"conversation": self._ledger.clear(owner, asked.conversation_id)}
+
+    def delete_conversation(self, owner: str, asked: ConversationRef) -> Answer:
+        self._ledger.clear(owner, asked.conversation_id, delete=True)
+        return {}
+
+    def list_conversations(self, owner: str, asked: ListConversations) -> Answer:
+        page = self._ledger.conversations(owner, asked.cursor, asked.limit)
+        answer: Answer = {"conversations": page.items}
+        if page.cursor:
+            answer["cursor"] = page.cursor
+        return answer
+
+    # --- Connections --------------------------------------------------------------------------------------------------
+
+    def _connect(self, auth: Any = None) -> None:
+        sid = _sid()
+        token = auth.get("token") if isinstance(auth, dict) and "token" in auth else request.cookies.get(COOKIE)
+        try:
+            session = self._sessions.find(token)
+            if session is None:
+                raise Unauthorized
+            self._server.enter_room(sid, owner_room(session.id), namespace=NAMESPACE)
+        except AppError as exc:
+            raise _refused(exc) from None
+        except UNREACHABLE:
+            raise _refused(Unavailable()) from None
+        self._tokens[sid] = str(token)
+
+    def _disconnect(self, _reason: str = "") -> None:
+        self._tokens.pop(_sid(), None)
+
+    def _unknown(self, _event: str, *_args: Any) -> Answer:
+        return _failed(Invalid("There is no such event, or it was not one JSON array of a name and an object."))
+
+    def _acknowledged(self, handler: Callable[[str, Any], Answer]) -> Callable[..., Answer]:
+        """Turns arguments into a payload, and whatever happens into an acknowledgement."""
+        payload: type[Payload] = inspect.get_annotations(handler.__func__)["asked"]  # type: ignore[attr-defined]
+
+        def handle(*args: Any) -> Answer:
+            try:
+                asked = parse(payload, *args)
+                return {"ok": True, **handler(self._owner(), asked)}
+            except AppError as exc:
+                return _failed(exc)
+            except UNREACHABLE as exc:
+                self._log.warning("redis unreachable", sio_event=handler.__name__, error=str(exc))
+                return _failed(Unavailable())
+            except Exception:
+                self._log.exception("event failed", sio_event=handler.__name__)
+                return _failed(Internal())
+
+        return handle
+
+    def _owner(self) -> str:
+        session = self._sessions.find(self._tokens.get(_sid()))
+        if session is None:
+            raise Unauthorized
+        return session.id
+
+    # --- Rooms --------------------------------------------------------------------------------------------------------
+
+    def _enter(self, owner: str, conversation_id: str) -> None:
+        """Ownership is checked first: members see everything."""
+        if not self._is_in(conversation_id):
+            self._ledger.show(owner, conversation_id)
+            self._join(conversation_id)
+
+    def _join(self, conversation_id: str) -> bool:
+        """Whether the client was not in it already."""
+        if self._is_in(conversation_id):
+            return False
+        try:
+            self._server.enter_room(_sid(), conversation_room(conversation_id), namespace=NAMESPACE)
+        except (KeyError, ValueError):
+            raise NotFound("The connection is gone.") from None
+        return True
+
+    def _leave(self, conversation_id: str) -> None:
+        self._server.leave_room(_sid(), conversation_room(conversation_id), namespace=NAMESPACE)
+
+    def _is_in(self, conversation_id: str) -> bool:
+        return conversation_room(conversation_id) in self._server.rooms(_sid(), namespace=NAMESPACE)
+
+
+def _sid() -> str:
+    sid: str = request.sid  # type: ignore[attr-defined]
+    return sid
+
+
+def _refused(error: AppError) -> Refused:
+    return Refused(error.message, error.as_dict())
+
+
+def _failed(error: AppError) -> Answer:
+    return {"ok": False, "error": error.as_dict()}

@@ -1,0 +1,44 @@
+"""Entry point of the worker: `celery --app celery_worker worker --pool gevent` (or eventlet; ASYNC_MODE).
+
+Celery has patched the standard library by the time this is imported, because the pool is named on its command line.
+"""
+
+import sys
+from typing import Any
+
+from celery import Celery, signals
+
+from app.logs import configure_logs
+from app.services import build_worker
+from app.settings import Settings, SettingsError
+from tasks.celery_app import make_celery
+from tasks.hints import CeleryHints
+from tasks.reply import register_reply
+
+
+def make_worker() -> Celery:
+    try:
+        settings = Settings.from_env()
+    except SettingsError as exc:
+        sys.exit(str(exc))
+
+    @signals.setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]
+    def set_up_logs(**_: Any) -> None:
+        configure_logs(settings.log_level, settings.log_format)
+
+    celery = make_celery(settings)
+    services = build_worker(settings, CeleryHints(celery))
+    register_reply(celery, services.runner)
+
+    @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
+    def warm_up(**_: Any) -> None:
+        services.registry.warm_up()
+
+    @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
+    def start_sweeping(**_: Any) -> None:
+        services.sweeper.start()
+
+    return celery
+
+
+app = make_worker()

@@ -1,0 +1,24 @@
+"""gunicorn's configuration, from the same settings as everything else."""
+
+import os
+import sys
+
+from app.settings import Settings, SettingsError
+
+try:
+    _settings = Settings.from_env()
+except SettingsError as exc:
+    sys.exit(str(exc))
+
+bind = f"0.0.0.0:{_settings.port}"
+worker_class = "gevent" if _settings.async_mode == "gevent" else "app.web.eventlet_worker.EventletWorker"
+# Any number of processes may share the port: no session sticks to one.
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+worker_connections = 10_000
+# Within the 30 seconds that Heroku and Railway leave after SIGTERM.
+graceful_timeout = 20
+# X-Forwarded-* headers are the business of TRUSTED_PROXIES alone.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+accesslog = None
+loglevel = _settings.log_level

@@ -1,0 +1,1 @@
+"""Celery: thin tasks that call app.turns."""

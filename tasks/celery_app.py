@@ -1,0 +1,34 @@
+"""The Celery application, the same for those who send tasks and those who run them."""
+
+from celery import Celery
+
+from app.connections import celery_broker
+from app.settings import Settings
+
+REPLY = "reply"
+QUEUE = "replies"
+
+
+def make_celery(settings: Settings) -> Celery:
+    broker, options = celery_broker(settings.celery_broker_url)
+    celery = Celery("parley", broker=broker)
+    celery.conf.update(
+        **options,
+        task_default_queue=QUEUE,
+        # A task is a wake-up call: the ledger decides what is done, so Celery need not remember results, and a message
+        # is best acknowledged early (on these pools a killed worker's late ones would never come back anyway).
+        task_ignore_result=True,
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_concurrency=settings.worker_concurrency,
+        # For Flower.
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        task_track_started=True,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # A reply outlives a lost broker connection; cancelling it would only have it written again.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+    return celery
