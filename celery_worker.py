@@ -38,6 +38,10 @@ def make_worker() -> Celery:
     def start_sweeping(**_: Any) -> None:
         services.sweeper.start()
 
+    @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
+    def stop_sweeping(**_: Any) -> None:
+        services.sweeper.stop()
+
     return celery
 
 

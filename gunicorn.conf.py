@@ -20,5 +20,7 @@ graceful_timeout = 20
 # X-Forwarded-* headers are the business of TRUSTED_PROXIES alone.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
+# Several servers on one machine would fight over it.
+control_socket_disable = True
 accesslog = None
 loglevel = _settings.log_level

@@ -18,10 +18,19 @@ class Sweeper:
         self._hints = hints
         self._presence = presence
         self._seconds = seconds
+        self._stopped = False
         self._log = get_logger(__name__)
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="sweep", daemon=True).start()
+
+    def stop(self) -> None:
+        """This process is going: it sweeps no more and no longer counts as a worker."""
+        self._stopped = True
+        try:
+            self._presence.leave()
+        except UNREACHABLE as exc:
+            self._log.warning("ledger unreachable", error=str(exc))
 
     def sweep(self) -> int:
         """Returns how many turns were overdue."""
@@ -32,7 +41,7 @@ class Sweeper:
         return len(overdue)
 
     def _run(self) -> None:
-        while True:
+        while not self._stopped:
             try:
                 self._presence.show()
                 self.sweep()
