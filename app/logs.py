@@ -42,8 +42,8 @@ def configure_logs(level: str, style: Literal["text", "json"]) -> None:
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
-    # One line a request to a model is ours to write, not the HTTP client's.
-    for noisy in ("httpx2", "httpcore2", "openai"):
+    # One line for each request to a model or connection says nothing that ours do not.
+    for noisy in ("httpx2", "httpcore2", "openai", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

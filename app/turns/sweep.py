@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from app.connections import UNREACHABLE
 from app.ledger import Ledger
@@ -25,12 +26,8 @@ class Sweeper:
         threading.Thread(target=self._run, name="sweep", daemon=True).start()
 
     def stop(self) -> None:
-        """This process is going: it sweeps no more and no longer counts as a worker."""
+        """From the next look on, this process sweeps no more and does not count as a worker. Safe in a signal handler."""
         self._stopped = True
-        try:
-            self._presence.leave()
-        except UNREACHABLE as exc:
-            self._log.warning("ledger unreachable", error=str(exc))
 
     def sweep(self) -> int:
         """Returns how many turns were overdue."""
@@ -42,11 +39,18 @@ class Sweeper:
 
     def _run(self) -> None:
         while not self._stopped:
-            try:
-                self._presence.show()
-                self.sweep()
-            except UNREACHABLE as exc:
-                self._log.warning("ledger unreachable", error=str(exc))
-            except Exception:
-                self._log.exception("sweep failed")
+            self._try(self._look)
             time.sleep(self._seconds)
+        self._try(self._presence.leave)
+
+    def _look(self) -> None:
+        self._presence.show()
+        self.sweep()
+
+    def _try(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except UNREACHABLE as exc:
+            self._log.warning("ledger unreachable", error=str(exc))
+        except Exception:
+            self._log.exception("sweep failed")
