@@ -12,8 +12,9 @@ from app.providers.base import UpstreamError
 MAX_WORDS = 300
 
 _SECRETS = re.compile(
-    r"\b(?:sk|pk|rk|hf|gsk|xai|key|api)[-_][\w*.-]{6,}|\bBearer\s+[\w*.~+/=-]{6,}|\bey[\w-]{10,}\.[\w-]{10,}\.[\w-]*",
-    re.IGNORECASE,
+    r"\b(?:sk|rk|pk|hf|gsk|xai)[-_](?=[\w*.-]*[\dA-Z*])[\w*.-]{6,}"
+    r"|\b[Bb]earer\s+[\w*.~+/=-]{6,}"
+    r"|\bey[\w-]{10,}\.[\w-]{10,}\.[\w-]*"
 )
 _RETRYABLE_STATUSES = frozenset({408, 409, 429})
 _AUTH_CODES = ("invalid_api_key", "authentication", "unauthorized", "permission")

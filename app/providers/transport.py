@@ -1,22 +1,20 @@
 """The HTTP transport under the SDK: calls that can be cut off from outside, and reads that let the kernel batch."""
 
-import ipaddress
 import socket
 import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import httpcore2
 import httpx2
 
 from app.providers.base import Aborted
 from app.providers.chunks import ChunkMerger
+from app.providers.proxies import as_proxy, proxy_for
 
 TAIL_SECONDS = 2.0  # how long the end of a stream may take once its text is complete
 _NAP_SECONDS = 0.05  # how long an abort may go unnoticed by a reader that paces itself
@@ -277,7 +275,7 @@ class Transport(httpx2.BaseTransport):
         proxy = proxy_for(base_url)
         self._pool = httpcore2.ConnectionPool(
             ssl_context=httpcore2.default_ssl_context() if secure else None,
-            proxy=_proxy(proxy) if proxy else None,
+            proxy=as_proxy(proxy) if proxy else None,
             max_connections=None,
             max_keepalive_connections=_KEPT_CONNECTIONS,
             keepalive_expiry=_KEPT_SECONDS,
@@ -329,29 +327,3 @@ def _in_the_words_of_httpx2() -> Iterator[None]:
     ) as error:
         known: type[httpx2.TransportError] = getattr(httpx2, type(error).__name__, httpx2.TransportError)
         raise known(str(error)) from error
-
-
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment wants for `url`."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if _is_here(host) or urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if proxy and "://" not in proxy:
-        proxy = f"http://{proxy}"
-    return proxy if proxy and proxy.startswith(("http://", "https://")) else None
-
-
-def _is_here(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost" or host.endswith(".localhost")
-
-
-def _proxy(url: str) -> httpcore2.Proxy:
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    return httpcore2.Proxy(httpcore2.URL(scheme=parts.scheme, host=parts.hostname or "", port=port, target="/"), auth)

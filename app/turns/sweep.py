@@ -26,7 +26,7 @@ class Sweeper:
         threading.Thread(target=self._run, name="sweep", daemon=True).start()
 
     def stop(self) -> None:
-        """From the next look on, this process sweeps no more and does not count as a worker. Safe in a signal handler."""
+        """From the next look on, this process neither sweeps nor counts as a worker. Safe in a signal handler."""
         self._stopped = True
 
     def sweep(self) -> int:
