@@ -1,17 +1,21 @@
-"""gunicorn's configuration, from the same settings as everything else."""
+"""gunicorn's configuration, from the same settings as everything else.
 
+The settings are read in a process of their own: a worker patches the standard library, and what this one had imported
+by then (pydantic, ssl) would have been too early for it.
+"""
+
+import json
 import os
+import subprocess
 import sys
 
-from app.settings import Settings, SettingsError
+_reading = subprocess.run([sys.executable, "-m", "app.settings"], stdout=subprocess.PIPE, check=False)
+if _reading.returncode:
+    sys.exit(_reading.returncode)
+_settings = json.loads(_reading.stdout)
 
-try:
-    _settings = Settings.from_env()
-except SettingsError as exc:
-    sys.exit(str(exc))
-
-bind = f"0.0.0.0:{_settings.port}"
-worker_class = "gevent" if _settings.async_mode == "gevent" else "app.web.eventlet_worker.EventletWorker"
+bind = f"0.0.0.0:{_settings['port']}"
+worker_class = "gevent" if _settings["async_mode"] == "gevent" else "app.web.eventlet_worker.EventletWorker"
 # Any number of processes may share the port: no session sticks to one.
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 worker_connections = 10_000
@@ -23,4 +27,4 @@ secure_scheme_headers: dict[str, str] = {}
 # Several servers on one machine would fight over it.
 control_socket_disable = True
 accesslog = None
-loglevel = _settings.log_level
+loglevel = _settings["log_level"]

@@ -1,6 +1,7 @@
 """Every setting, read from the environment once, by the entry points."""
 
 import os
+import sys
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
@@ -254,3 +255,17 @@ def _with_v1(url: str) -> str:
     """Ollama's users write `http://host:11434`; its OpenAI-compatible interface is below `/v1`."""
     url = url.rstrip("/")
     return url if urlsplit(url).path else f"{url}/v1"
+
+
+def main() -> None:
+    """`python -m app.settings`: says what is wrong with the environment, or prints what gunicorn must know of it."""
+    try:
+        settings = Settings.from_env()
+    except SettingsError as exc:
+        sys.exit(str(exc))
+    facts = settings.model_dump(include={"port", "async_mode", "log_level"})
+    sys.stdout.write(orjson.dumps(facts).decode())
+
+
+if __name__ == "__main__":
+    main()

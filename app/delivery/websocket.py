@@ -113,18 +113,22 @@ def _raw_request(environ: dict[str, Any]) -> bytes:
 
 
 def _socket_of(environ: dict[str, Any]) -> socket.socket:
-    if "eventlet.input" in environ:
-        green: socket.socket = environ["eventlet.input"].get_socket()
-        return green
-    served: socket.socket = environ["gunicorn.socket"]
+    served: socket.socket = (
+        environ["gunicorn.socket"] if _on_gunicorn(environ) else environ["eventlet.input"].get_socket()
+    )
     return served
 
 
 def _already_handled(environ: dict[str, Any]) -> Iterable[bytes]:
     """Tells the server that the connection was taken over and is done with."""
-    if "eventlet.input" in environ:
-        from eventlet.wsgi import WSGI_LOCAL  # noqa: PLC0415 (only where eventlet serves)
+    if _on_gunicorn(environ):
+        raise StopIteration
+    from eventlet.wsgi import WSGI_LOCAL  # noqa: PLC0415 (only where eventlet serves)
 
-        WSGI_LOCAL.already_handled = True
-        return [b""]
-    raise StopIteration
+    WSGI_LOCAL.already_handled = True
+    return []
+
+
+def _on_gunicorn(environ: dict[str, Any]) -> bool:
+    """Engine.IO's middleware gives gunicorn's requests an `eventlet.input` as well, so that one says nothing."""
+    return "gunicorn.socket" in environ
