@@ -1,0 +1,51 @@
+# Everything a developer types. Each target builds what it needs first, so nothing has to be installed by hand.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv/bin
+NODE := tests/support/node
+
+# A .venv of another Python, or one that was moved, is stale: the stamp says which it was made with.
+$(shell [ "$$(cat .venv/.production 2>/dev/null)" = "$$(sh scripts/install.sh identity)" ] || rm -f .venv/.production)
+
+.PHONY: install run dev test check bench lock clean install-node
+
+install: .venv/.production ## production packages into .venv
+
+run: .venv/.production ## Redis if none is named, a model if none is configured, web tier, worker
+	@sh scripts/install.sh local
+	@$(VENV)/python -m scripts.run $(ARGS)
+
+dev: .venv/.production ## the same, reloading what changes
+	@sh scripts/install.sh local
+	@$(VENV)/python -m scripts.run --dev $(ARGS)
+
+test: .venv/.dev install-node ## every test; make test ARGS="tests/unit -k name" for some
+	@PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m pytest $(ARGS)
+	@if [ -z "$(ARGS)" ] && [ -d tests/unit_js ]; then node --test tests/unit_js/; fi
+
+check: .venv/.dev ## formatter, linter, types, architecture
+	@$(VENV)/ruff format --check .
+	@$(VENV)/ruff check .
+	@$(VENV)/mypy
+	@$(VENV)/lint-imports
+
+bench: .venv/.dev ## what a streamed token costs; never part of the tests
+	@$(VENV)/python -m bench.stream $(ARGS)
+
+lock: ## requirements*.txt from pyproject.toml's ranges; make lock ARGS=--upgrade for newer versions
+	@sh scripts/lock.sh $(ARGS)
+
+clean: ## .venv, caches and Node packages; never .data
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(NODE)/node_modules
+	@find app tasks scripts tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+.venv/.production: requirements.txt
+	@PYTHON="$(PYTHON)" sh scripts/install.sh production
+
+.venv/.dev: .venv/.production requirements-dev.txt requirements-local.txt
+	@sh scripts/install.sh dev
+
+install-node: $(if $(wildcard $(NODE)/package.json),$(NODE)/node_modules/.stamp)
+
+$(NODE)/node_modules/.stamp: $(NODE)/package.json $(NODE)/package-lock.json
+	@sh scripts/install.sh node

@@ -1,0 +1,148 @@
+"""What is shipped beside the code agrees with itself."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def procfile() -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+def test_env_example_shows_every_setting() -> None:
+    found = subprocess.run([sys.executable, "-m", "scripts.env_example", "--check"], cwd=ROOT, check=False)
+    assert found.returncode == 0
+
+
+def test_procfile_names_the_three_processes() -> None:
+    assert set(procfile()) == {"web", "worker", "flower"}
+
+
+def run_from_procfile(tmp_path: Path, name: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """With stand-ins for the programs, which say how they were called."""
+    for program in ("gunicorn", "celery"):
+        stand_in = tmp_path / program
+        stand_in.write_text('#!/bin/sh\necho "$$ ${FLOWER_BASIC_AUTH:-}" "$@"\n')
+        stand_in.chmod(0o755)
+    return subprocess.run(
+        ["sh", "-c", f'echo "$$"; exec sh {ROOT}/scripts/procfile.sh {name}'],
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_a_process_takes_the_place_of_its_starter(tmp_path: Path, name: str) -> None:
+    first, second = run_from_procfile(tmp_path, name).stdout.splitlines()
+    assert second.split()[0] == first
+
+
+def test_worker_takes_its_pool_and_size_from_the_environment(tmp_path: Path) -> None:
+    said = run_from_procfile(tmp_path, "worker", ASYNC_MODE="eventlet", WORKER_CONCURRENCY="7").stdout
+    assert "--pool eventlet --concurrency 7 " in said
+
+
+@pytest.mark.parametrize("environ", [{}, {"FLOWER_BASIC_AUTH": ""}])
+def test_flower_does_not_start_open_to_the_world(tmp_path: Path, environ: dict[str, str]) -> None:
+    refused = run_from_procfile(tmp_path, "flower", **environ)
+    assert refused.returncode != 0
+    assert "set it to user:password" in refused.stderr
+
+
+def test_flower_is_given_its_password_by_environment(tmp_path: Path) -> None:
+    said = run_from_procfile(tmp_path, "flower", FLOWER_BASIC_AUTH="me:a b").stdout
+    assert "me:a b --app celery_worker flower" in said
+
+
+def test_an_unknown_process_is_refused(tmp_path: Path) -> None:
+    refused = run_from_procfile(tmp_path, "cron")
+    assert (refused.returncode, refused.stderr) == (2, "Procfile names no process 'cron'.\n")
+
+
+def test_compose_runs_the_procfile_s_commands() -> None:
+    services = compose()["services"]
+    assert set(services) == {"redis", *procfile()}
+    for name in procfile():
+        assert services[name]["command"] == ["sh", "scripts/procfile.sh", name]
+    assert services["flower"]["profiles"] == ["flower"]
+    assert [name for name in services if "profiles" in services[name]] == ["flower"]
+
+
+def test_compose_keeps_redis_to_itself_and_its_data_on_disk() -> None:
+    redis = compose()["services"]["redis"]
+    assert "ports" not in redis
+    assert any(volume.startswith("./deploy/redis.conf:") for volume in redis["volumes"])
+    config = (ROOT / "deploy" / "redis.conf").read_text().splitlines()
+    assert {"appendonly yes", "maxmemory-policy noeviction"} <= set(config)
+
+
+def test_the_image_runs_as_nobody_special_with_production_packages_only() -> None:
+    final = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    users = re.findall(r"^USER (\S+)$", final, re.MULTILINE)
+    assert users
+    assert not {"root", "0"} & set(users)
+    assert "requirements-" not in (ROOT / "Dockerfile").read_text()
+
+
+def pins(name: str) -> dict[str, tuple[str, str]]:
+    """Package → version and the rest of its block."""
+    found: dict[str, tuple[str, str]] = {}
+    for block in re.split(r"\n(?=\S)", (ROOT / name).read_text().strip()):
+        match = re.match(r"([\w.-]+)(?:\[\S+\])?==([^\s;]+)", block)
+        assert match, block
+        found[canonicalize_name(match[1])] = (match[2], block)
+    return found
+
+
+def groups() -> list[tuple[str, list[str]]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = project["dependency-groups"]
+    return [
+        ("requirements.txt", project["project"]["dependencies"]),
+        ("requirements-local.txt", wanted["local"]),
+        ("requirements-dev.txt", wanted["dev"]),
+    ]
+
+
+@pytest.mark.parametrize(("name", "wanted"), groups())
+def test_locks_are_in_step_with_pyproject(name: str, wanted: list[str]) -> None:
+    locked = pins(name)
+    for requirement in map(Requirement, wanted):
+        version, _ = locked[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version, prereleases=True), f"make lock: {requirement} is at {version}"
+
+
+@pytest.mark.parametrize("name", [name for name, _ in groups()])
+def test_locks_have_hashes_and_name_no_index(name: str) -> None:
+    assert all("--hash=sha256:" in block for _, block in pins(name).values())
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert "--index-url" not in text
+    assert "--find-links" not in text
+
+
+def test_tests_use_the_versions_that_production_uses() -> None:
+    production, tests = pins("requirements.txt"), pins("requirements-dev.txt")
+    assert {name for name in production.keys() & tests.keys() if production[name][0] != tests[name][0]} == set()
+
+
+def test_node_lock_names_no_registry() -> None:
+    assert "resolved" not in (ROOT / "tests" / "support" / "node" / "package-lock.json").read_text()
