@@ -40,7 +40,7 @@ class ProviderConfig(BaseModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")
     base_url: str = Field(pattern=r"^https?://[^\s/]+")
-    api_key: str = ""
+    api_key: str = Field("", repr=False)
     models: tuple[str, ...] = Field(min_length=1)
     api: Api = "chat"
 
