@@ -1,0 +1,120 @@
+// The connection, and the truth about its state. Socket.IO's own reconnection is off: it stops for good when the server
+// refuses a session, and it cannot say when it will try again.
+
+import { io } from '../../vendor/socket.io-client/socket.io.esm.min.js';
+import { backoff } from '../lib/backoff.js';
+
+const CONNECT_TIMEOUT = 10_000;
+const ACK_TIMEOUT = 10_000;
+
+export const CONNECTING = { status: 'connecting' };
+
+export class Link {
+  #socket;
+  #createSession;
+  #onState;
+  #tries = 0;
+  #timer;
+  #opening = false;
+  #renewed = false;
+  #waiting = new Set();
+
+  // createSession: makes a session, whose cookie the next attempt will carry.
+  // onState: hears {status: 'connecting' | 'online' | 'offline', reason?}.
+  constructor({ createSession, onState, onEvent, onActivity }) {
+    this.#createSession = createSession;
+    this.#onState = onState;
+    this.#socket = io({
+      autoConnect: false,
+      reconnection: false,
+      transports: ['websocket'],
+      timeout: CONNECT_TIMEOUT,
+    });
+    this.#socket.on('connect', () => this.#connected());
+    this.#socket.on('disconnect', () => this.#lost());
+    this.#socket.on('connect_error', (error) => this.#refused(error));
+    this.#socket.on('event', onEvent);
+    this.#socket.on('activity', onActivity);
+  }
+
+  open() {
+    clearTimeout(this.#timer);
+    this.#opening = true;
+    this.#socket.connect();
+  }
+
+  // Something says that it may work now: the network is back, the person is back.
+  hurry() {
+    if (this.#socket.connected || this.#opening) return;
+    this.#tries = 0;
+    this.open();
+  }
+
+  renew() {
+    this.#socket.disconnect();
+  }
+
+  ready(signal) {
+    if (this.#socket.connected) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        signal?.removeEventListener('abort', abort);
+        resolve();
+      };
+      const abort = () => {
+        this.#waiting.delete(done);
+        reject(signal.reason);
+      };
+      if (signal?.aborted) return reject(signal.reason);
+      this.#waiting.add(done);
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  // The server's answer, or null when none came.
+  async ask(event, payload) {
+    try {
+      return await this.#socket.timeout(ACK_TIMEOUT).emitWithAck(event, payload);
+    } catch {
+      return null;
+    }
+  }
+
+  #connected() {
+    this.#opening = false;
+    this.#renewed = false;
+    this.#tries = 0;
+    this.#onState({ status: 'online' });
+    for (const done of this.#waiting) done();
+    this.#waiting.clear();
+  }
+
+  #lost() {
+    this.#onState({ status: 'offline', reason: 'network' });
+    this.#retry();
+  }
+
+  async #refused(error) {
+    let reason = error.data?.code ?? 'network';
+    if (reason === 'unauthorized' && !this.#renewed) {
+      try {
+        await this.#createSession();
+        // Once only: a browser that keeps no cookies would go round in circles.
+        this.#renewed = true;
+        return this.open();
+      } catch (failure) {
+        reason = failure.code ?? 'network';
+      }
+    }
+    this.#renewed = false;
+    this.#onState({ status: 'offline', reason });
+    this.#retry();
+  }
+
+  #retry() {
+    this.#opening = false;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.open(), backoff(this.#tries));
+    this.#tries += 1;
+  }
+}

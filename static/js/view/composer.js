@@ -1,0 +1,93 @@
+// Where messages are written and sent, with the settings they are sent under.
+
+import { h, setText } from '../lib/dom.js';
+import { choiceOf, groupsOf, sameChoice } from '../model/models.js';
+
+// Safari ends the composition before it tells of the key that ended it; only this old code gives it away.
+const COMPOSING = 229;
+
+// On a touch screen, focus would bring up the keyboard over half of the page.
+const HAS_KEYBOARD = matchMedia('(hover: hover) and (pointer: fine)');
+
+export function createComposer(
+  { form, input, sendButton, stopButton, memory, model, notice, noticeText, dismiss },
+  actions,
+) {
+  let stoppable = null;
+  let offered = {};
+  let written = null;
+  let arrived = null;
+
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    actions.send();
+    input.focus();
+  });
+  input.addEventListener('input', () => actions.type(input.value));
+  input.addEventListener('keydown', (event) => {
+    // While an input method is composing, Enter picks a word.
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === COMPOSING) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+  stopButton.addEventListener('click', () => {
+    actions.stop(stoppable);
+    input.focus();
+  });
+  memory.addEventListener('click', () => actions.choose({ memory: memory.getAttribute('aria-checked') !== 'true' }));
+  model.addEventListener('change', () => actions.choose(JSON.parse(model.value)));
+  dismiss.addEventListener('click', actions.dismiss);
+
+  function render({ lane, log, draft, settings, catalogue, stopping, notice: words, missing }) {
+    form.hidden = missing;
+    write(draft);
+    arriveIn(lane);
+    sendButton.disabled = !draft.trim();
+
+    const turn = log?.state?.turns[0];
+    stoppable = turn?.turn_id;
+    stopButton.hidden = !turn;
+    // With nothing to send, the one thing to do with a running reply is to stop it.
+    sendButton.hidden = turn !== undefined && sendButton.disabled;
+    stopButton.disabled = stopping.includes(stoppable);
+
+    memory.setAttribute('aria-checked', String(settings.memory !== false));
+    renderModels(settings, catalogue);
+
+    notice.hidden = !words;
+    if (words) setText(noticeText, words);
+  }
+
+  function renderModels(settings, catalogue) {
+    const chosen = choiceOf(settings, catalogue);
+    if (catalogue === offered.catalogue && sameChoice(chosen, offered.chosen)) return;
+    offered = { catalogue, chosen };
+    const groups = groupsOf(catalogue, chosen).map(({ name, models }) =>
+      h('optgroup', { label: name }, ...models.map((one) => option(name, one, chosen))),
+    );
+    model.replaceChildren(...groups);
+    model.closest('.model').hidden = !groups.length;
+  }
+
+  function write(draft) {
+    if (draft === written) return;
+    written = draft;
+    if (input.value !== draft) input.value = draft;
+    // As high as the text, up to the limit that the style sheet sets.
+    input.style.height = 'auto';
+    input.style.height = `${input.scrollHeight}px`;
+  }
+
+  function arriveIn(lane) {
+    if (lane === arrived) return;
+    arrived = lane;
+    if (HAS_KEYBOARD.matches) input.focus({ preventScroll: true });
+  }
+
+  return { render };
+}
+
+function option(provider, model, chosen) {
+  const choice = { provider, model };
+  return h('option', { value: JSON.stringify(choice), selected: sameChoice(choice, chosen) }, model);
+}

@@ -1,0 +1,63 @@
+// Markdown to blocks, and a block to HTML (not yet sanitised). Needs no document.
+
+import { Marked } from '../../../vendor/marked/marked.esm.js';
+import remend from '../../../vendor/remend/remend.js';
+
+const escape = (text) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+const COMMENT = /<!--[^]*?(?:-->|$)/g;
+const BARE_TAG =
+  /(<\/?(?:b|br|dd|del|details|div|dl|dt|em|i|ins|kbd|mark|p|q|s|small|strong|sub|summary|sup|u)\s*\/?>)/i;
+
+// HTML among the markdown: bare tags for writing are let through; anything with attributes is shown as it was written.
+function plainHtml(text) {
+  const parts = text.replace(COMMENT, '').split(BARE_TAG);
+  return parts.map((part, index) => (index % 2 ? part : part.replace(/</g, '&lt;'))).join('');
+}
+
+const marked = new Marked({
+  gfm: true,
+  breaks: true,
+  renderer: {
+    // Nothing is fetched because a model named it: a picture becomes a link that the reader may follow.
+    image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
+    html: ({ text }) => plainHtml(text),
+    checkbox: ({ checked }) => `<span class="task">${checked ? '☑' : '☐'}</span> `,
+  },
+});
+
+// A row of cells that may yet turn out to be a table's head: until its rule is whole, it would show as a line of bars.
+const HEAD_OF_TABLE = /(?:^|\n) {0,3}\|[^\n]*(?:\n[ |:-]*)?$/;
+
+// [{raw, token}]: white space between blocks belongs to the one before it.
+export function blocksOf(text) {
+  const tokens = marked.lexer(text);
+  const { links } = tokens;
+  const blocks = [];
+  for (const token of tokens) {
+    if (token.type === 'space' && blocks.length) blocks.at(-1).raw += token.raw;
+    else blocks.push({ raw: token.raw, token, links });
+  }
+  return blocks;
+}
+
+export const isCode = ({ token }) => token.type === 'code' && token.codeBlockStyle !== 'indented';
+
+export function isClosedCode({ raw }) {
+  const fence = /^ {0,3}(`{3,}|~{3,})/.exec(raw)?.[1];
+  const last = raw.trimEnd().split('\n').slice(1).at(-1)?.trim() ?? '';
+  return fence !== undefined && last.length >= fence.length && last === fence[0].repeat(last.length);
+}
+
+export function htmlOf({ token, links }) {
+  return marked.parser(Object.assign([token], { links }));
+}
+
+// The HTML of a block that is still being written, as it will look if it ends well.
+export function htmlOfOpen({ raw, token }) {
+  const shown = token.type === 'paragraph' ? raw.replace(HEAD_OF_TABLE, '') : raw;
+  return marked.parse(remend(shown, { linkMode: 'text-only', images: false }));
+}
+
+// A link target that is defined below its use changes blocks that seemed finished.
+export const hasDefinitions = (text) => /^ {0,3}\[[^\]\n]+\]:/m.test(text);

@@ -1,0 +1,95 @@
+// Markdown that grows. Finished blocks are drawn once; of the rest, only what changed.
+
+import { h } from '../../lib/dom.js';
+import { CodeBlock } from './code.js';
+import { blocksOf, hasDefinitions, htmlOf, htmlOfOpen, isClosedCode, isCode } from './parse.js';
+import { fragmentOf } from './sanitize.js';
+
+// What comes next can still change the last two blocks: a lone "2" after a list is a paragraph until a dot follows.
+const UNDECIDED = 2;
+
+export class Prose {
+  #blocks = [];
+  #text = '';
+  #finished = false;
+
+  constructor(element) {
+    this.element = element;
+  }
+
+  update(text, finished) {
+    if (text === this.#text && finished === this.#finished) return;
+    if (!text.startsWith(this.#text) || (finished && hasDefinitions(text))) this.#truncate(0);
+    this.#text = text;
+    this.#finished = finished;
+
+    const settled = Math.max(0, this.#blocks.length - UNDECIDED);
+    const start = this.#blocks.slice(0, settled).reduce((length, { raw }) => length + raw.length, 0);
+    const parsed = blocksOf(text.slice(start));
+    this.#truncate(settled + parsed.length);
+    parsed.forEach((block, index) => {
+      const open = !finished && index === parsed.length - 1 && !isClosedCode(block);
+      this.#block(settled + index).update(block, open);
+    });
+  }
+
+  #block(index) {
+    if (index === this.#blocks.length) {
+      const added = new Block();
+      this.#blocks.push(added);
+      this.element.append(added.element);
+    }
+    return this.#blocks[index];
+  }
+
+  #truncate(length) {
+    for (const surplus of this.#blocks.splice(length)) surplus.element.remove();
+  }
+}
+
+class Block {
+  element = h('div', { class: 'block' });
+  raw = '';
+  #open = null;
+  #code = null;
+
+  update(block, open) {
+    if (block.raw === this.raw && open === this.#open) return;
+    this.raw = block.raw;
+    this.#open = open;
+    if (isCode(block)) this.#drawCode(block.token, open);
+    else this.#drawMarkup(block, open);
+  }
+
+  #drawCode({ text, lang }, open) {
+    if (!this.#code) {
+      this.#code = new CodeBlock();
+      this.element.replaceChildren(this.#code.element);
+    }
+    this.#code.update(text, languageIn(lang));
+    if (!open) this.#code.colour();
+  }
+
+  #drawMarkup(block, open) {
+    this.#code = null;
+    const fragment = fragmentOf(open ? htmlOfOpen(block) : htmlOf(block));
+    for (const table of fragment.querySelectorAll('table')) {
+      const frame = h('div', { class: 'table-scroll', tabindex: 0, role: 'region', 'aria-label': 'Table' });
+      table.replaceWith(frame);
+      frame.append(table);
+    }
+    for (const pre of fragment.querySelectorAll('pre')) replacePre(pre, open);
+    this.element.replaceChildren(fragment);
+  }
+}
+
+const languageIn = (info) => (info ?? '').trim().split(/\s/)[0];
+
+// Code inside a list or a quotation.
+function replacePre(pre, open) {
+  const language = /^language-(.+)$/.exec(pre.querySelector('code')?.className ?? '')?.[1];
+  const code = new CodeBlock();
+  code.update(pre.textContent.replace(/\n$/, ''), languageIn(language));
+  pre.replaceWith(code.element);
+  if (!open) code.colour();
+}

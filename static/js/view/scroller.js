@@ -1,0 +1,51 @@
+// Scrolling that respects the reader: follows what is written only as long as they are at the end.
+
+const NEAR = 48;
+
+export function createScroller({ scroller, content, jump }, { onTop }) {
+  let following = true;
+  let last = 0;
+
+  const distance = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+
+  function setFollowing(value) {
+    following = value;
+    jump.hidden = value;
+  }
+
+  function toEnd() {
+    setFollowing(true);
+    scroller.scrollTop = scroller.scrollHeight;
+  }
+
+  scroller.addEventListener(
+    'scroll',
+    () => {
+      const { scrollTop } = scroller;
+      if (distance() <= NEAR) setFollowing(true);
+      // Only a move upwards is the reader's: that the end moves away happens with every word.
+      else if (scrollTop < last) setFollowing(false);
+      last = scrollTop;
+      if (scrollTop < scroller.clientHeight) onTop();
+    },
+    { passive: true },
+  );
+  jump.addEventListener('click', toEnd);
+
+  // Runs after layout and before paint: the end never leaves the screen, not even for a frame.
+  const keep = new ResizeObserver(() => {
+    if (following) scroller.scrollTop = scroller.scrollHeight;
+  });
+  keep.observe(content);
+  keep.observe(scroller);
+
+  // Changes what is above the reader without moving what they read.
+  function holding(element, change) {
+    if (following || !element) return change();
+    const before = element.getBoundingClientRect().top;
+    change();
+    if (element.isConnected) scroller.scrollTop += element.getBoundingClientRect().top - before;
+  }
+
+  return { toEnd, holding };
+}

@@ -1,0 +1,64 @@
+// The open conversation, row by row. A row's element lives as long as its key.
+
+import { inLane } from '../model/outbox.js';
+import { rowsOf } from '../model/rows.js';
+import { createRow } from './row.js';
+import { createScroller } from './scroller.js';
+
+const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead'];
+
+const sameRow = (a, b) => PARTS.every((part) => a[part] === b[part]);
+
+export function createTranscript({ scroller, content, list, empty, loading, missing, older, jump }, actions) {
+  const scroll = createScroller({ scroller, content, jump }, { onTop: actions.loadOlder });
+  let drawn = new Map(); // key → {row, view}
+  let shown = {};
+
+  empty.addEventListener('click', ({ target }) => {
+    const example = target.closest('[data-prompt]');
+    if (!example) return;
+    actions.type(example.dataset.prompt);
+    actions.send();
+  });
+  missing.querySelector('button').addEventListener('click', () => actions.startNew());
+
+  function render({ lane, log, outbox, missing: isMissing }) {
+    const state = log?.state ?? null;
+    const entries = inLane(outbox, lane);
+    const moved = lane !== shown.lane;
+    if (moved || state !== shown.state || outbox !== shown.outbox) {
+      scroll.holding(list.firstElementChild, () => draw(rowsOf(state, entries)));
+    }
+    // Who opens a conversation, or says something, wants to see its end.
+    if (moved || entries.length > shown.count) scroll.toEnd();
+    shown = { lane, state, outbox, count: entries.length };
+
+    const opening = log !== null && state === null;
+    const bare = drawn.size === 0;
+    empty.hidden = !bare || opening || isMissing;
+    loading.hidden = !bare || !opening;
+    missing.hidden = !isMissing;
+    older.hidden = !state?.more;
+  }
+
+  function draw(rows) {
+    const wanted = new Set(rows.map(({ key }) => key));
+    for (const [key, { view }] of drawn) if (!wanted.has(key)) view.element.remove();
+    let place = list.firstElementChild;
+    drawn = new Map(rows.map((row) => [row.key, drawRow(row)]));
+    for (const { view } of drawn.values()) {
+      if (view.element === place) place = place.nextElementSibling;
+      else list.insertBefore(view.element, place);
+    }
+  }
+
+  function drawRow(row) {
+    const known = drawn.get(row.key);
+    if (known && sameRow(known.row, row)) return known;
+    const view = known?.view ?? createRow(row.kind, actions);
+    view.update(row);
+    return { row, view };
+  }
+
+  return { render };
+}

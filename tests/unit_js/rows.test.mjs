@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { apply, empty } from '../../static/js/model/conversation.js';
+import { inLane, rerouted, stillToShow, unsent } from '../../static/js/model/outbox.js';
+import { rowsOf } from '../../static/js/model/rows.js';
+import { event, reply, story, user } from './events.mjs';
+
+const after = (events) => events.reduce(apply, empty({ id: 'c' }));
+
+const entry = (client_id, text, more = {}) => ({
+  client_id,
+  lane: 'c',
+  conversation_id: 'c',
+  text,
+  after: null,
+  message_id: null,
+  ...more,
+});
+
+const keys = (...of) => rowsOf(...of).map(({ key }) => key);
+
+test('a streamed reply and the saved one are the same row', () => {
+  assert.deepEqual(keys(after(story().slice(0, 5)), []), ['user-m1', 'reply-t1']);
+  assert.deepEqual(keys(after(story()), []), ['user-m1', 'reply-t1']);
+});
+
+test('queued turns stand after their messages, with the number of turns before them', () => {
+  const queue = ['2', '3'].flatMap((n, index) => [
+    event(0, 'message.created', { message: user(`m${n}`, `t${n}`) }),
+    event(0, 'turn.queued', { turn_id: `t${n}`, message_id: `m${n}`, position: index + 1 }),
+  ]);
+  const rows = rowsOf(after([...story().slice(0, 5), ...queue]), []);
+  assert.deepEqual(
+    rows.map(({ key }) => key),
+    ['user-m1', 'reply-t1', 'user-m2', 'reply-t2', 'user-m3', 'reply-t3'],
+  );
+  assert.deepEqual(
+    rows.filter(({ kind }) => kind === 'live').map(({ ahead }) => ahead),
+    [0, 1, 2],
+  );
+});
+
+test('while a message is answered anew, the new answer stands in place of the old one', () => {
+  const again = [
+    event(7, 'turn.queued', { turn_id: 't2', message_id: 'm1', position: 0 }),
+    event(8, 'turn.started', { turn_id: 't2', attempt: 1 }),
+  ];
+  assert.deepEqual(keys(after([...story(), ...again]), []), ['user-m1', 'reply-t2']);
+});
+
+test('with no conversation yet, what is being sent is all there is', () => {
+  assert.deepEqual(keys(null, [entry('x', 'hi')]), ['sending-x']);
+});
+
+test('a message is shown once, whether its event or its acknowledgement is first', () => {
+  const seen = [user('m1', 't1'), reply('r1', 'm1', 't1')];
+  const sent = entry('x', 'question m1');
+  assert.deepEqual(stillToShow([sent], []), [sent]);
+  assert.deepEqual(stillToShow([sent], seen), []);
+  const acknowledged = { ...sent, message_id: 'm2', after: 'r1' };
+  assert.deepEqual(stillToShow([acknowledged], seen), [acknowledged]);
+  assert.deepEqual(stillToShow([acknowledged], [...seen, user('m2', 't2')]), []);
+});
+
+test('the same words sent again are a message of their own', () => {
+  const seen = [user('m1', 't1')];
+  const [first, second] = [entry('x', 'question m1'), entry('y', 'question m1')];
+  assert.deepEqual(stillToShow([first, second], seen), [second]);
+  assert.deepEqual(stillToShow([{ ...second, after: 'm1' }], seen), [{ ...second, after: 'm1' }]);
+});
+
+test('what was queued in a new chat follows it into the conversation it became', () => {
+  const outbox = [entry('x', 'a', { lane: 'new-1', conversation_id: null }), entry('y', 'b', { lane: 'new-2' })];
+  const moved = rerouted(outbox, 'new-1', 'c9');
+  assert.deepEqual(
+    inLane(moved, 'c9').map(({ client_id, conversation_id }) => [client_id, conversation_id]),
+    [['x', 'c9']],
+  );
+  assert.equal(unsent(moved, 'new-2').client_id, 'y');
+});
