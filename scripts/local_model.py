@@ -40,6 +40,7 @@ def main() -> None:
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * SLOT_TOKENS
     params.n_predict = REPLY_TOKENS
+    params.sampling.temp = 0.3  # so small a model loses the thread at higher ones
     params.cpuparams.n_threads = os.cpu_count() or 1
     params.verbosity = 0
     server = xllamacpp.Server(params)
