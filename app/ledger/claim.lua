@@ -1,5 +1,5 @@
 -- Gives the turn to one worker, with the history to send.
--- a: turn_id, lease (ms), max_attempts, grace, ttl, gave_up (error as JSON), defaults {provider, models},
+-- a: turn_id, fence, had? (a worker whose write was refused: its fence), lease (ms), max_attempts, grace, ttl, gave_up (error as JSON), defaults {provider, models},
 --    window {messages, bytes}
 -- Returns {'gone' | 'busy'}, {'given_up', next turn or ''}, or {'claimed', facts as JSON, message, history …} with the
 -- history newest first, as stored.
@@ -7,7 +7,7 @@ local status = redis.call('HGET', turns, 's:' .. a.turn_id)
 if not status or is_over(status) then return { 'gone' } end
 if redis.call('LINDEX', queue, 0) ~= a.turn_id then return { 'busy' } end
 local running = field('turn')
-if running ~= '' and tonumber(field('lease')) > a.now then return { 'busy' } end
+if running ~= '' and tonumber(field('lease')) > a.now and field('fence') ~= a.had then return { 'busy' } end
 
 if tonumber(redis.call('HGET', turns, 'a:' .. a.turn_id) or 0) >= a.max_attempts then
   return { 'given_up', conclude(a.turn_id, 'failed', 'null', a.gave_up) or '' }
@@ -24,8 +24,7 @@ if turn.memory ~= nil then memory = turn.memory end
 
 local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
 redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0,
-  'origin', origin .. ',"memory":' .. tostring(memory))
-local fence = redis.call('HINCRBY', meta, 'fence', 1)
+  'fence', a.fence, 'origin', origin .. ',"memory":' .. tostring(memory))
 redis.call('HSET', turns, 's:' .. a.turn_id, 'running')
 redis.call('DEL', text)
 redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
@@ -34,7 +33,7 @@ announce('running')
 
 local question = redis.call('HGET', messages, turn.message_id)
 local answer = { 'claimed', cjson.encode({
-  fence = fence, attempt = attempt, provider = provider, model = model, memory = memory,
+  fence = a.fence, attempt = attempt, provider = provider, model = model, memory = memory,
   system_prompt = field('system_prompt'),
 }), question }
 if memory then

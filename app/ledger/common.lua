@@ -6,7 +6,8 @@
 -- Invariants that every script keeps:
 --   * `seq` grows by one for each event, and each event is in the log under that id until it is trimmed.
 --   * `queue` holds exactly the turns that have no saved reply; its head is the only one that may run.
---   * A write of a worker counts only while its fence is the one in `meta`; whoever ends a turn moves the fence.
+--   * A write of a worker counts only while its fence is the one in `meta`. Each claim brings a new one, random, so that
+--     none ever comes twice, not even from a Redis that came back with less than it had; whoever ends a turn removes it.
 --   * `text` is what has been shown of the running turn, so it is what gets saved when the turn ends.
 
 local meta, queue, turns, messages, text, log, due, listings = unpack(KEYS)
@@ -117,8 +118,7 @@ local function conclude(turn_id, status, usage, err)
     said = redis.call('GET', text) or ''
     origin = field('origin')
     redis.call('DEL', text)
-    redis.call('HSET', meta, 'turn', '', 'lease', 0)
-    redis.call('HINCRBY', meta, 'fence', 1)
+    redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '')
   end
   local about = ',"usage":' .. usage
   if err ~= '' then about = about .. ',"error":' .. err end

@@ -2,7 +2,7 @@
 if redis.call('EXISTS', meta) == 1 then return '' end
 redis.call('HSET', meta, 'owner', a.owner, 'epoch', a.epoch, 'title', a.title, 'memory', a.settings.memory,
   'provider', a.settings.provider, 'model', a.settings.model, 'system_prompt', a.settings.system_prompt,
-  'created_at', a.at, 'seq', 0, 'fence', 0, 'turn', '', 'lease', 0, 'hints', 0, 'head', '')
+  'created_at', a.at, 'seq', 0, 'fence', '', 'turn', '', 'lease', 0, 'hints', 0, 'head', '')
 announce('idle')
 touch()
 return conversation_json()

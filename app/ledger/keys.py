@@ -49,6 +49,10 @@ def conversation_keys(conversation_id: str) -> list[str]:
     return [*parts, due_key(partition), _listing_prefix(partition)]
 
 
+def meta_key(conversation_id: str) -> str:
+    return conversation_keys(conversation_id)[0]
+
+
 def log_key(conversation_id: str) -> str:
     return conversation_keys(conversation_id)[5]
 

@@ -37,6 +37,8 @@ TOMBSTONE_MS = 86_400_000
 GRACE_MS = 2_000
 LONGEST_PAUSE_MS = 60_000
 TITLE_CHARS = 60
+# Where workers hear of turns that were ended over their heads.
+ENDED_CHANNEL = "parley:ended"
 GAVE_UP = {
     "code": "worker_lost",
     "message": "The worker writing this reply was lost, several times over. What had arrived is kept; try again.",
@@ -202,13 +204,19 @@ class Ledger:
         default_models: dict[str, str],
         max_messages: int,
         max_bytes: int,
+        had: Claimed | None = None,
     ) -> Claimed | Busy | Gone | GivenUp:
-        """The right to answer a turn until the lease ends, and up to `max_messages` of history in `max_bytes`."""
+        """The right to answer a turn until the lease ends, and up to `max_messages` of history in `max_bytes`.
+
+        `had`: the claim of a worker whose write was refused, and who would write all of its text again.
+        """
         result = self._run(
             "claim",
             conversation_id,
             {
                 "turn_id": turn_id,
+                "fence": secrets.token_hex(8),
+                "had": had.fence if had else None,
                 "max_attempts": MAX_ATTEMPTS,
                 "gave_up": orjson.dumps(GAVE_UP).decode(),
                 "defaults": {"provider": default_provider, "models": default_models},
@@ -253,17 +261,45 @@ class Ledger:
         written: bytes = self._run("note", claim.conversation_id, {"fence": claim.fence, "kind": kind}, extra)
         return written.decode()  # type: ignore[return-value]
 
+    def release(self, claim: Claimed) -> Written:
+        """Gives a turn back, for another worker to answer."""
+        written: bytes = self._run("release", claim.conversation_id, {"turn_id": claim.turn_id, "fence": claim.fence})
+        return written.decode()  # type: ignore[return-value]
+
+    # --- What the web tier does to keep its clients level -----------------------------------------------------------
+
+    def renew(self, conversation_id: str, seen: int) -> None:
+        """Starts another epoch if the ledger has fewer events than have been `seen`."""
+        self._run("renew", conversation_id, {"seq": seen, "new_epoch": _new_epoch()})
+
     def last_events(self, conversation_ids: Iterable[str]) -> list[tuple[str, bytes]]:
-        """(conversation, its last event as JSON), for those that have one."""
+        """(conversation, its last event as JSON). For one that is gone, that it was deleted."""
         wanted = list(conversation_ids)
         pipeline = self._redis.pipeline(transaction=False)
         for conversation_id in wanted:
             pipeline.xrevrange(keys.log_key(conversation_id), count=1)
-        return [
-            (conversation_id, entries[0][1][b"e"])
-            for conversation_id, entries in zip(wanted, pipeline.execute(), strict=True)
-            if entries
-        ]
+            pipeline.hexists(keys.meta_key(conversation_id), "epoch")
+        answers = pipeline.execute()
+        found = []
+        for conversation_id, entries, exists in zip(wanted, answers[::2], answers[1::2], strict=True):
+            if entries:
+                found.append((conversation_id, entries[0][1][b"e"]))
+            elif not exists:
+                found.append((conversation_id, self._deletion(conversation_id)))
+        return found
+
+    def _deletion(self, conversation_id: str) -> bytes:
+        """As an event of an epoch that nobody has seen: whoever still shows the conversation asks, and hears."""
+        return orjson.dumps(
+            {
+                "seq": 1,
+                "epoch": _new_epoch(),
+                "conversation_id": conversation_id,
+                "type": "conversation.deleted",
+                "at": iso(self._clock()),
+                "conversation": None,
+            }
+        )
 
     def sweep(self, limit: int = 100) -> list[tuple[str, str]]:
         """(conversation, turn) of turns that nobody works on; each is told to one caller at a time."""
@@ -293,6 +329,7 @@ class Ledger:
             "at": iso(now),
             "conversation_id": conversation_id,
             "channel": self._options.channel,
+            "ended": ENDED_CHANNEL,
             "relay": self._relay is not None,
             "lease": self._options.lease,
             "grace": GRACE_MS,
