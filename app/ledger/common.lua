@@ -1,7 +1,8 @@
 -- Prepended to every script of one conversation.
 --
 -- KEYS: the conversation's keys, in the order of keys.py. ARGV[1]: a JSON object of named arguments.
--- Time comes in as `now` (ms since the epoch) and `at` (the same as ISO 8601), never from the server's clock.
+-- Leases are measured by Redis's own clock, as those of the workers may differ; tests bring a virtual one as `now` (ms
+-- since the epoch). `at` is for people: the caller's time as ISO 8601.
 --
 -- Invariants that every script keeps:
 --   * `seq` grows by one for each event, and each event is in the log under that id until it is trimmed.
@@ -13,6 +14,10 @@
 local meta, queue, turns, messages, text, log, due, listings = unpack(KEYS)
 local a = cjson.decode(ARGV[1])
 local outbox = {}
+if not a.now then
+  local time = redis.call('TIME')
+  a.now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
 
 local function field(name)
   return redis.call('HGET', meta, name) or ''

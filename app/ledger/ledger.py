@@ -73,8 +73,9 @@ class Ledger:
         options: LedgerOptions,
         *,
         relay: Redis | None = None,
-        clock: Callable[[], int] = system_clock,
+        clock: Callable[[], int] | None = None,
     ) -> None:
+        """`clock`: virtual time for tests, in ms since the epoch; by default Redis's own counts."""
         self._redis = redis
         self._scripts = Scripts(redis)
         self._options = options
@@ -296,14 +297,14 @@ class Ledger:
                 "epoch": _new_epoch(),
                 "conversation_id": conversation_id,
                 "type": "conversation.deleted",
-                "at": iso(self._clock()),
+                "at": iso(self._clock() if self._clock else system_clock()),
                 "conversation": None,
             }
         )
 
     def sweep(self, limit: int = 100) -> list[tuple[str, str]]:
         """(conversation, turn) of turns that nobody works on; each is told to one caller at a time."""
-        now = self._clock()
+        now = self._clock() if self._clock else ""
         calls: list[Call] = [
             (
                 "sweep",
@@ -323,10 +324,10 @@ class Ledger:
     # --- How --------------------------------------------------------------------------------------------------------
 
     def _call(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Call:
-        now = self._clock()
+        now = self._clock() if self._clock else None
         named = {
+            "at": iso(now or system_clock()),
             "now": now,
-            "at": iso(now),
             "conversation_id": conversation_id,
             "channel": self._options.channel,
             "ended": ENDED_CHANNEL,
@@ -334,9 +335,10 @@ class Ledger:
             "lease": self._options.lease,
             "grace": GRACE_MS,
             "ttl": self._options.conversation_ttl,
-            **{key: value for key, value in arguments.items() if value is not None},
+            **arguments,
         }
-        return name, keys.conversation_keys(conversation_id), [orjson.dumps(named), *texts]
+        given = {key: value for key, value in named.items() if value is not None}
+        return name, keys.conversation_keys(conversation_id), [orjson.dumps(given), *texts]
 
     def _run(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Any:
         if not keys.is_conversation_id(conversation_id):

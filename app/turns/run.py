@@ -59,7 +59,7 @@ class Runner:
         """
         with structlog.contextvars.bound_contextvars(conversation_id=conversation_id, turn_id=turn_id):
             if self._pump.draining:
-                # No new hint: the consumer that is going may take it with it. The sweep of another worker finds the turn.
+                # No new hint: the consumer that is going may take it along. Another worker's sweep finds the turn.
                 return "left to others"
             claim = self._claim(conversation_id, turn_id)
             match claim:
