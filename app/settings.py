@@ -1,6 +1,7 @@
 """Every setting, read from the environment once, by the entry points."""
 
 import os
+import re
 import sys
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -22,6 +23,7 @@ Api = Literal["responses", "chat"]
 AsyncMode = Literal["gevent", "eventlet"]
 
 HF_ROUTER = "https://router.huggingface.co/v1"
+NO_PROVIDER = "OPENAI_API_KEY: no provider is configured; set this, OLLAMA_BASE_URL, HF_TOKEN or PROVIDERS"
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel")
 
 
@@ -141,6 +143,14 @@ class Settings(BaseSettings):
     def _check_redis_url(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in REDIS_SCHEMES or not urlsplit(value).netloc):
             raise ValueError(f"must start with {', '.join(s + '://' for s in REDIS_SCHEMES)} and name a host")
+        parts = urlsplit(value)
+        if value and parts.scheme != "redis+sentinel":
+            try:
+                _ = parts.port
+            except ValueError:
+                raise ValueError("its port must be a number") from None
+            if not re.fullmatch(r"/?[0-9]*", parts.path):
+                raise ValueError("what follows the host must be the number of a database")
         return value
 
     @field_validator("openai_base_url", "ollama_base_url", "hf_base_url")
@@ -239,11 +249,13 @@ def _missing(settings: Settings | None) -> list[str]:
     if not debug and len(os.environ.get("SECRET_KEY", "")) < 16:
         problems.append("SECRET_KEY: set it to random text of at least 16 characters (or set DEBUG=true)")
     if settings is None:
+        if not any(os.environ.get(name) for name in ("OPENAI_API_KEY", "OLLAMA_BASE_URL", "HF_TOKEN", "PROVIDERS")):
+            problems.append(NO_PROVIDER)
         return problems
     configs = settings.provider_configs()
     names = [config.name for config in configs]
     if not names:
-        problems.append("OPENAI_API_KEY: no provider is configured; set this, OLLAMA_BASE_URL, HF_TOKEN or PROVIDERS")
+        problems.append(NO_PROVIDER)
     elif settings.default_provider and settings.default_provider not in names:
         problems.append(f"DEFAULT_PROVIDER: {settings.default_provider!r} is none of {', '.join(names)}")
     if duplicates := {name for name in names if names.count(name) > 1}:

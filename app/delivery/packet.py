@@ -58,7 +58,7 @@ class SafePacket(Packet):
             and len(self.data) > 0
             and isinstance(self.data[0], str)
             # The names by which python-socketio calls its own handlers are not for clients to use.
-            and self.data[0] not in {"connect", "disconnect"}
+            and self.data[0] not in {"connect", "disconnect", "*"}
         )
 
     def _set_malformed(self) -> None:

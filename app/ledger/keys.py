@@ -34,7 +34,7 @@ def new_conversation_id(owner: str, client_id: str | None = None) -> str:
 
 
 def is_conversation_id(value: str) -> bool:
-    return len(value) == 26 and value[:2].isdigit() and int(value[:2]) < PARTITIONS and set(value[2:]) <= set(_ALPHABET)
+    return len(value) == 26 and value[:2] in partitions() and set(value[2:]) <= set(_ALPHABET)
 
 
 def conversation_prefix(partition: str) -> str:
