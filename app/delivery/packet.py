@@ -30,6 +30,11 @@ class SafePacket(Packet):
     packet_type: int
     data: Any
 
+    def __init__(self, *args: Any, encoded_packet: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, encoded_packet=encoded_packet, **kwargs)
+        if encoded_packet is not None and len(encoded_packet) == 0:
+            self._set_malformed()
+
     def decode(self, encoded_packet: Any) -> int:
         if not isinstance(encoded_packet, str):
             self._set_malformed()

@@ -1,5 +1,7 @@
 -- Empties a conversation, or removes it (a.delete). Turns that are not over end, with nothing saved.
 -- a: owner, delete, tombstone (ms), ttl. Returns the conversation as it is then, or '' if there is none.
+-- (A repeat of a call whose answer was lost on the way gets the same answer again.)
+if a.delete and field('deleted') == a.call and field('owner') == a.owner then return field('was') end
 if not owned_by(a.owner) then return '' end
 if field('turn') ~= '' then redis.call('PUBLISH', a.ended, field('turn')) end
 for _, turn_id in ipairs(redis.call('LRANGE', queue, 0, -1)) do
@@ -17,7 +19,7 @@ if a.delete then
   redis.call('DEL', meta, turns, log)
   redis.call('ZREM', listings .. a.owner, a.conversation_id)
   -- For a while the id is remembered, so that a late repeat of its first message does not bring it back.
-  redis.call('HSET', meta, 'owner', a.owner, 'deleted', '1')
+  redis.call('HSET', meta, 'owner', a.owner, 'deleted', a.call, 'was', conversation)
   redis.call('PEXPIRE', meta, a.tombstone)
 else
   local seq = emit('conversation.cleared', ',"conversation":' .. conversation)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from app.connections import UNREACHABLE
 from app.errors import Invalid, NotFound, QueueFull
 from app.ledger import keys
 from app.ledger.models import (
@@ -28,6 +29,7 @@ from app.ledger.models import (
     Written,
 )
 from app.ledger.scripts import Call, Scripts
+from app.logs import get_logger
 
 SNAPSHOT_MESSAGES = 50
 MAX_TAIL_EVENTS = 1000
@@ -81,6 +83,7 @@ class Ledger:
         self._options = options
         self._relay = relay
         self._clock = clock
+        self._log = get_logger(__name__)
 
     # --- What owners do -------------------------------------------------------------------------------------------
 
@@ -133,11 +136,15 @@ class Ledger:
 
     def configure(self, owner: str, conversation_id: str, changes: Json) -> Json:
         """`changes`: any of title, memory, provider, model, system_prompt; None sets back to the default."""
-        return self._conversation("configure", conversation_id, owner, {"changes": _stored(**changes)})
+        return self._conversation(
+            "configure", conversation_id, owner, {"changes": _stored(**changes), "max_events": MAX_TAIL_EVENTS}
+        )
 
     def clear(self, owner: str, conversation_id: str, *, delete: bool = False) -> Json:
         """Ends what is running and removes all messages; with `delete` the conversation too."""
-        return self._conversation("clear", conversation_id, owner, {"delete": delete, "tombstone": TOMBSTONE_MS})
+        return self._conversation(
+            "clear", conversation_id, owner, {"delete": delete, "tombstone": TOMBSTONE_MS, "call": secrets.token_hex(8)}
+        )
 
     def stop(self, owner: str, conversation_id: str, turn_id: str) -> tuple[str, str | None]:
         """Ends a turn. Returns its status and the turn that may start now."""
@@ -360,7 +367,11 @@ class Ledger:
         pipeline = self._relay.pipeline(transaction=False)
         for channel, message in zip(outbox[::2], outbox[1::2], strict=True):
             pipeline.publish(channel, message)
-        pipeline.execute(raise_on_error=False)
+        try:
+            pipeline.execute(raise_on_error=False)
+        except UNREACHABLE as exc:
+            # What was done is done; clients see the gap.
+            self._log.warning("message queue unreachable, events not published", error=str(exc))
 
 
 def iso(ms: int) -> str:
@@ -417,14 +428,19 @@ def _summary(conversation_id: bytes, _score: bytes, messages: int, flat: Sequenc
     }
 
 
+def _utf8(text: str) -> bytes:
+    """A model may send half a character; what cannot be stored must not keep the rest from being written."""
+    return text.encode(errors="replace")
+
+
 def _write_call(write: Write) -> tuple[str, str, Json, bytes]:
     claim, finish = write.claim, write.finish
     named: Json = {"turn_id": claim.turn_id, "fence": claim.fence, "chunk": write.chunk}
     if finish is None:
-        return "append", claim.conversation_id, named, write.text.encode()
+        return "append", claim.conversation_id, named, _utf8(write.text)
     named |= {
         "status": finish.status,
         "usage": orjson.dumps(finish.usage).decode(),
         "error": orjson.dumps(finish.error).decode() if finish.error else "",
     }
-    return "finish", claim.conversation_id, named, write.text.encode()
+    return "finish", claim.conversation_id, named, _utf8(write.text)
