@@ -49,7 +49,7 @@ class Tap:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
-        self._pubsub.psubscribe("*")
+        self._pubsub.psubscribe(f"{CHANNEL}*", "mark")  # what workers are told is no matter of clients
         self._marks = 0
         self.take()
 

@@ -70,7 +70,7 @@ def test_a_lease_ends(lab: Lab) -> None:
     [started] = lab.tap.events(conversation_id)
     assert (started["type"], started["attempt"]) == ("turn.started", 2)
     assert lab.redis.exists(lab.key(conversation_id, "text")) == 0
-    assert lab.write(dead, 2, " a time").written == "fenced"
+    assert lab.write(dead, 2, " a time").written == "refused"
     assert lab.write(heir, 1, "Hello", Finish("done")).written == "ok"
     assert lab.reply_to(conversation_id, turn_id)["text"] == "Hello"
 
@@ -90,7 +90,7 @@ def test_given_up_keeps_what_has_been_shown(lab: Lab) -> None:
     reply = lab.reply_to(conversation_id, turn_id)
     assert finished["message"] == reply
     assert (reply["text"], reply["status"], reply["error"]) == (f"try {MAX_ATTEMPTS}", "failed", GAVE_UP)
-    assert lab.write(claim, 2, "late").written == "fenced"
+    assert lab.write(claim, 2, "late").written == "refused"
     assert lab.try_claim(conversation_id, turn_id) == Gone()
     assert lab.claim(conversation_id, following).attempt == 1
 

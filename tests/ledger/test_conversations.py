@@ -104,8 +104,8 @@ def test_clear_ends_what_runs_and_waits(lab: Lab) -> None:
     assert lab.messages(conversation_id) == {}
     assert lab.due(conversation_id) is None
     before = lab.dump(conversation_id)
-    assert lab.write(claim, 2, ", two") == Finished("fenced")
-    assert lab.write(claim, 2, ", two", Finish("done")) == Finished("fenced")
+    assert lab.write(claim, 2, ", two") == Finished("refused")
+    assert lab.write(claim, 2, ", two", Finish("done")) == Finished("refused")
     assert lab.try_claim(conversation_id, claim.turn_id) == Gone()
     assert lab.try_claim(conversation_id, waiting) == Gone()
     assert lab.dump(conversation_id) == before
@@ -143,9 +143,9 @@ def test_delete_leaves_a_tombstone_and_nothing_else(lab: Lab) -> None:
     assert [key.decode() for key in keys] == [conversation_keys(conversation_id)[0]]
     assert 0 < lab.ttls(conversation_id)["meta"] <= TOMBSTONE_MS
     before = lab.dump(conversation_id)
-    assert lab.write(claim, 2, ", two") == Finished("fenced")
-    assert lab.write(claim, 2, ", two", Finish("done")) == Finished("fenced")
-    assert lab.ledger.note(claim, "turn.retrying", {"reason": "x", "delay": 1}) == "fenced"
+    assert lab.write(claim, 2, ", two") == Finished("refused")
+    assert lab.write(claim, 2, ", two", Finish("done")) == Finished("refused")
+    assert lab.ledger.note(claim, "turn.retrying", {"reason": "x", "delay": 1}) == "refused"
     assert lab.try_claim(conversation_id, waiting) == Gone()
     assert lab.ledger.sweep() == []
     attempts: list[Callable[[], object]] = [

@@ -220,7 +220,7 @@ class Machine(RuleBasedStateMachine):
         held = job.talk.holder is job
         before = self.lab.dump(job.talk.id)
         [result] = self.ledger.write([job.last])
-        assert result == Finished("ok" if held else "fenced")
+        assert result == Finished("ok" if held else "refused")
         if held:
             self.renew(job)
         else:
@@ -234,7 +234,7 @@ class Machine(RuleBasedStateMachine):
         held = job.talk.holder is job
         before = self.lab.dump(job.talk.id)
         [result] = self.ledger.write([Write(job.claim, job.chunk, "")])
-        assert result == Finished("ok" if held else "fenced")
+        assert result == Finished("ok" if held else "refused")
         if held:
             self.renew(job)
         else:
@@ -249,7 +249,7 @@ class Machine(RuleBasedStateMachine):
         held = job.talk.holder is job
         before = self.lab.dump(job.talk.id)
         results = self.ledger.write([Write(job.claim, job.chunk + 2, "x"), Write(job.claim, job.chunk + 1, "")])
-        assert results == [Finished("rollback" if held else "fenced")] * 2
+        assert results == [Finished("refused")] * 2
         assert self.lab.dump(job.talk.id) == before
         self.settle("write beyond", job.talk, events=0)
 
@@ -264,7 +264,7 @@ class Machine(RuleBasedStateMachine):
         job = one(self.jobs, index)
         held = job.talk.holder is job
         before = self.lab.dump(job.talk.id)
-        assert self.ledger.note(job.claim, "turn.retrying", {"reason": note}) == ("ok" if held else "fenced")
+        assert self.ledger.note(job.claim, "turn.retrying", {"reason": note}) == ("ok" if held else "refused")
         if held:
             job.talk.lease_end = self.clock.now + LEASE
         else:
@@ -473,7 +473,7 @@ class Machine(RuleBasedStateMachine):
         results = self.ledger.write(writes)
         for (job, text), write, result in zip(texts, writes, results, strict=True):
             if job in before:
-                assert result == Finished("fenced")
+                assert result == Finished("refused")
                 assert job.talk in held or self.lab.dump(job.talk.id) == before[job]
                 done["fenced"] += 1
             else:
@@ -504,7 +504,7 @@ class Machine(RuleBasedStateMachine):
             job.ended = True
         else:
             # Its own end once more is as good as done.
-            assert result.written == "fenced" or job.ended
+            assert result.written == "refused" or job.ended
             assert self.lab.dump(job.talk.id) == before
         self.settle("finished" if held else "fenced", job.talk)
 

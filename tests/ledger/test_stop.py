@@ -51,9 +51,9 @@ def test_a_running_turn_keeps_exactly_its_text(lab: Lab) -> None:
     [finished] = lab.tap.events(conversation_id)
     assert finished["message"] == reply
     before = lab.dump(conversation_id)
-    assert lab.write(claim, 3, " there") == Finished("fenced")
-    assert lab.write(claim, 3, " there", Finish("done")) == Finished("fenced")
-    assert lab.write(claim, 2, "") == Finished("fenced")
+    assert lab.write(claim, 3, " there") == Finished("refused")
+    assert lab.write(claim, 3, " there", Finish("done")) == Finished("refused")
+    assert lab.write(claim, 2, "") == Finished("refused")
     assert lab.dump(conversation_id) == before
     assert lab.claim(conversation_id, following).attempt == 1
 
@@ -64,7 +64,7 @@ def test_before_the_first_token(lab: Lab) -> None:
     assert lab.ledger.stop(lab.owner, conversation_id, turn_id) == ("stopped", None)
     reply = lab.reply_to(conversation_id, turn_id)
     assert (reply["text"], reply["status"]) == ("", "stopped")
-    assert lab.write(claim, 1, "late") == Finished("fenced")
+    assert lab.write(claim, 1, "late") == Finished("refused")
 
 
 def test_with_a_dead_worker(lab: Lab) -> None:

@@ -43,10 +43,10 @@ def test_a_ledger_that_has_less_than_was_written(lab: Lab, claim: Claimed) -> No
     lab.write(claim, 1, "One")
     before = lab.dump(claim.conversation_id)
     lab.tap.take()
-    assert lab.write(claim, 3, "Three") == Finished("rollback")
-    assert lab.write(claim, 2, "") == Finished("rollback")
-    assert lab.write(claim, 3, "Three", Finish("done")) == Finished("rollback")
-    assert lab.write(claim, 2, "", Finish("done")) == Finished("rollback")
+    assert lab.write(claim, 3, "Three") == Finished("refused")
+    assert lab.write(claim, 2, "") == Finished("refused")
+    assert lab.write(claim, 3, "Three", Finish("done")) == Finished("refused")
+    assert lab.write(claim, 2, "", Finish("done")) == Finished("refused")
     assert lab.dump(claim.conversation_id) == before
     assert lab.tap.take() == []
 
@@ -101,8 +101,8 @@ def test_a_fenced_writer_changes_nothing(lab: Lab, claim: Claimed) -> None:
         Write(claim, 2, "two", Finish("done")),
         Write(claim, 1, "", Finish("failed", error={"code": "x", "message": "x"})),
     ):
-        assert lab.ledger.write([late]) == [Finished("fenced")]
-    assert lab.ledger.note(claim, "turn.retrying", {"reason": "x", "delay": 1}) == "fenced"
+        assert lab.ledger.write([late]) == [Finished("refused")]
+    assert lab.ledger.note(claim, "turn.retrying", {"reason": "x", "delay": 1}) == "refused"
     assert lab.dump(conversation_id) == before
     assert lab.tap.take() == []
 
@@ -189,8 +189,8 @@ def test_saved_once(lab: Lab, claim: Claimed) -> None:
     before = lab.dump(conversation_id)
     lab.tap.take()
     lab.write(claim, 1, "One", Finish("done"))
-    assert lab.write(claim, 2, "two") == Finished("fenced")
-    assert lab.write(claim, 1, "") == Finished("fenced")
+    assert lab.write(claim, 2, "two") == Finished("refused")
+    assert lab.write(claim, 1, "") == Finished("refused")
     assert lab.dump(conversation_id) == before
     assert lab.tap.take() == []
     assert len(lab.replies(conversation_id, claim.turn_id)) == 1
@@ -223,7 +223,7 @@ def test_many_replies_in_one_round_trip(lab: Lab) -> None:
     results = lab.ledger.write(
         [Write(claims[0], 1, "a"), Write(claims[1], 1, "b"), Write(claims[2], 1, "c", Finish("done"))]
     )
-    assert results == [Finished("ok"), Finished("fenced"), Finished("ok", None)]
+    assert results == [Finished("ok"), Finished("refused"), Finished("ok", None)]
     assert lab.ledger.write([]) == []
 
 
@@ -258,7 +258,7 @@ def test_a_claim_that_redis_forgot_does_not_count_as_a_later_one(lab: Lab) -> No
     restored(lab, conversation_id, copy)
     heir = lab.claim(conversation_id, turn_id)
     assert lab.write(heir, 1, "Uno, ") == Finished("ok")
-    assert lab.write(forgotten, 2, "two") == Finished("fenced")
+    assert lab.write(forgotten, 2, "two") == Finished("refused")
     assert lab.write(heir, 2, "due", Finish("done")) == Finished("ok")
     assert lab.reply_to(conversation_id, turn_id)["text"] == "Uno, due"
 
@@ -275,4 +275,4 @@ def test_a_claim_that_redis_forgot_ends_no_turn_that_waits(lab: Lab) -> None:
     lab.send(conversation_id)
     lab.clock.advance(LEASE)
     assert lab.claim(conversation_id, second).attempt == 1
-    assert lab.write(forgotten, 1, "Two", Finish("done")) == Finished("fenced")
+    assert lab.write(forgotten, 1, "Two", Finish("done")) == Finished("refused")
