@@ -35,12 +35,12 @@ def make_worker() -> Celery:
         services.registry.warm_up()
 
     @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
-    def start_sweeping(**_: Any) -> None:
-        services.sweeper.start()
+    def start(**_: Any) -> None:
+        services.start()
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
-    def stop_sweeping(**_: Any) -> None:
-        services.sweeper.stop()
+    def drain(**_: Any) -> None:
+        services.drain()
 
     return celery
 

@@ -3,7 +3,7 @@
 import os
 import ssl
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
@@ -54,8 +54,10 @@ def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
     scheme = urlsplit(url).scheme
     if scheme == "redis+sentinel":
         hosts, service, login = sentinels_of(url)
-        credentials = f":{login['password']}@" if login.get("password") else ""
-        nodes = ";".join(f"sentinel://{credentials}{host}:{port}/{login['db']}" for host, port in hosts)
+        name, password = (quote(login.get(part, ""), safe="") for part in ("username", "password"))
+        credentials = f"{name}:{password}@" if name or password else ""
+        named = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts]
+        nodes = ";".join(f"sentinel://{credentials}{node}/{login['db']}" for node in named)
         return nodes, {"broker_transport_options": {**transport, "master_name": service}}
     if scheme == "rediss":
         certificates = _tls(url).get("ssl_cert_reqs", ssl.CERT_REQUIRED)
@@ -71,7 +73,7 @@ def sentinels_of(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
     database, _, service = parts.path.strip("/").partition("/")
     named = []
     for entry in hosts.split(","):
-        host, _, port = entry.rpartition(":") if ":" in entry else (entry, "", "")
+        host, _, port = (entry, "", "") if entry.endswith("]") or ":" not in entry else entry.rpartition(":")
         named.append((host.strip("[]"), int(port or SENTINEL_PORT)))
     options: dict[str, Any] = {"db": int(database or 0)}
     if username:

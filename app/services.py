@@ -1,24 +1,29 @@
 """Builds everything from the settings. The only file that chooses implementations."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from app.access.sessions import Sessions
 from app.connections import connect
 from app.delivery.manager import ROOM_CHANNELS, RoomManager
+from app.delivery.subscriber import Subscriber
 from app.ledger import Ledger
 from app.ledger.keys import conversation_room, room_conversation
-from app.ledger.ledger import LedgerOptions
+from app.ledger.ledger import ENDED_CHANNEL, LedgerOptions
 from app.ledger.presence import Presence
 from app.memory.window import Window
 from app.providers.registry import Registry, build_providers
 from app.settings import Settings
 from app.turns.chat import Chat
+from app.turns.endings import Endings
 from app.turns.hints import Hints
 from app.turns.pump import Pump
 from app.turns.reply import Timeouts
 from app.turns.run import Runner, RunOptions
 from app.turns.sweep import Sweeper
+
+# Heroku and Railway kill a process 30 seconds after SIGTERM: replies that take longer go to another worker.
+DRAIN_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +39,12 @@ class WebServices:
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
+    """`start` and `drain` are for the process's begin and end; `drain` is safe in a signal handler."""
+
     runner: Runner
-    sweeper: Sweeper
     registry: Registry
+    start: Callable[[], None]
+    drain: Callable[[], None]
 
 
 def build_web(settings: Settings, hints: Hints) -> WebServices:
@@ -48,6 +56,10 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
         conversations = [found for room in rooms if (found := room_conversation(room))]
         return [(conversation_room(found), event) for found, event in ledger.last_events(conversations)]
 
+    def rewound(room: str, seen: int) -> None:
+        if conversation_id := room_conversation(room):
+            ledger.renew(conversation_id, seen)
+
     return WebServices(
         settings=settings,
         ledger=ledger,
@@ -57,7 +69,7 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
         ),
         chat=Chat(ledger, registry, hints, max_message_chars=settings.max_message_chars),
         presence=Presence(redis),
-        manager=RoomManager(connect(settings.socketio_message_queue), last_events),
+        manager=RoomManager(connect(settings.socketio_message_queue), last_events, rewound),
     )
 
 
@@ -70,13 +82,20 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         timeouts=Timeouts(settings.llm_first_token_timeout, settings.llm_idle_timeout, settings.llm_total_timeout),
         retries=settings.llm_retries,
     )
-    presence = Presence(connect(settings.redis_url, max_connections=2))
     registry = _registry(settings)
-    return WorkerServices(
-        runner=Runner(ledger, registry, pump, hints, options),
-        sweeper=Sweeper(ledger, hints, presence, seconds=settings.sweep_seconds),
-        registry=registry,
-    )
+    redis = connect(settings.redis_url, max_connections=4)
+    sweeper = Sweeper(ledger, hints, Presence(redis), seconds=settings.sweep_seconds)
+    endings = Endings(Subscriber(redis, {ENDED_CHANNEL}).messages, pump)
+
+    def start() -> None:
+        sweeper.start()
+        endings.start()
+
+    def drain() -> None:
+        sweeper.stop()
+        pump.drain(DRAIN_SECONDS)
+
+    return WorkerServices(Runner(ledger, registry, pump, hints, options), registry, start, drain)
 
 
 def _ledger(settings: Settings) -> Ledger:

@@ -1,6 +1,5 @@
 """Every setting, read from the environment once, by the entry points."""
 
-import os
 import sys
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -139,14 +138,14 @@ class Settings(BaseSettings):
     @field_validator("redis_url", "celery_broker_url", "socketio_message_queue")
     @classmethod
     def _check_redis_url(cls, value: str) -> str:
-        if value and (urlsplit(value).scheme not in REDIS_SCHEMES or not urlsplit(value).netloc):
-            raise ValueError(f"must start with {', '.join(s + '://' for s in REDIS_SCHEMES)} and name a host")
+        if value and not _is_redis_url(value):
+            raise ValueError(f"must be {', '.join(s + '://' for s in REDIS_SCHEMES)} with host, port and database")
         return value
 
     @field_validator("openai_base_url", "ollama_base_url", "hf_base_url")
     @classmethod
     def _check_base_url(cls, value: str) -> str:
-        if value and not (urlsplit(value).scheme in {"http", "https"} and urlsplit(value).netloc):
+        if value and not _is_base_url(value):
             raise ValueError("must be an http:// or https:// address")
         return value
 
@@ -216,29 +215,28 @@ class Settings(BaseSettings):
     def from_env(cls) -> Self:
         """Raises SettingsError naming every variable that is missing or wrong. Never quotes a value."""
         problems: list[str] = []
+        bad: set[str] = set()
         try:
             settings = cls()
         except ValidationError as exc:
             for error in exc.errors(include_input=False, include_url=False):
-                where = ".".join(str(part) for part in error["loc"]) or "environment"
-                head, _, rest = where.partition(".")
-                problems.append(
-                    f"{head.upper()}{'.' + rest if rest else ''}: {error['msg'].removeprefix('Value error, ')}"
-                )
-            settings = None
-        problems += _missing(settings)
-        if problems or settings is None:
+                head, *rest = (str(part) for part in error["loc"])
+                problems.append(f"{'.'.join([head.upper(), *rest])}: {error['msg'].removeprefix('Value error, ')}")
+                bad.add(head.lower())
+            # The others are looked at together as well, as if the bad ones had not been given.
+            settings = cls(**{name: cls.model_fields[name].default for name in bad})
+        problems += _missing(settings, bad)
+        if problems:
             raise SettingsError(problems)
         return settings
 
 
-def _missing(settings: Settings | None) -> list[str]:
-    """What no single field can know. Without `settings`, what can be told from the environment alone."""
+def _missing(settings: Settings, bad: set[str]) -> list[str]:
+    """What no single field can know."""
     problems = []
-    debug = settings.debug if settings else os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}
-    if not debug and len(os.environ.get("SECRET_KEY", "")) < 16:
+    if not settings.debug and len(settings.secret_key.get_secret_value()) < 16:
         problems.append("SECRET_KEY: set it to random text of at least 16 characters (or set DEBUG=true)")
-    if settings is None:
+    if bad & {"providers", "ollama_base_url", "openai_base_url", "hf_base_url"}:
         return problems
     configs = settings.provider_configs()
     names = [config.name for config in configs]
@@ -249,6 +247,32 @@ def _missing(settings: Settings | None) -> list[str]:
     if duplicates := {name for name in names if names.count(name) > 1}:
         problems.append(f"PROVIDERS: the name {', '.join(sorted(duplicates))} stands more than once")
     return problems
+
+
+# urlsplit's own errors quote the address, and with it a password; none of these raises.
+
+
+def _is_redis_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        hosts = parts.netloc.rpartition("@")[2]
+        if parts.scheme == "redis+sentinel":
+            database = parts.path.strip("/").partition("/")[0]
+            ports = [entry.rpartition("]")[2].partition(":")[2] for entry in hosts.split(",")]
+            return bool(hosts) and (not database or database.isdecimal()) and all(not p or p.isdecimal() for p in ports)
+        parts.port  # noqa: B018 (raises ValueError if it is none)
+    except ValueError:
+        return False
+    return parts.scheme in REDIS_SCHEMES and bool(hosts)
+
+
+def _is_base_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 (raises ValueError if it is none)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
 
 
 def _with_v1(url: str) -> str:

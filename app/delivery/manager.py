@@ -30,15 +30,18 @@ class RoomManager(RedisManager):
     managers elsewhere) stays on the shared channel. The messages are python-socketio's own.
 
     After the connection to Redis was lost, the last event of each room is delivered once more (`last_events` gives
-    (room, event as JSON) for rooms): clients that have it drop it, those that missed some see the gap and ask.
+    (room, event as JSON) for rooms): clients that have it drop it, those that missed some see the gap and ask. If it is
+    older than what was delivered before, Redis came back with less than it had: `rewound` is told (room, seq).
     """
 
     name = "rooms"
 
-    def __init__(self, redis: Redis, last_events: LastEvents) -> None:
+    def __init__(self, redis: Redis, last_events: LastEvents, rewound: Callable[[str, int], None]) -> None:
         super().__init__(channel=SHARED_CHANNEL, json=Json)
         self.redis = redis
         self._last_events = last_events
+        self._rewound = rewound
+        self._delivered: dict[str, int] = {}
         self._empty_since: dict[str, float] = {}
         self._subscriber = Subscriber(redis, {SHARED_CHANNEL}, self._reconnected)
         self._log = get_logger(__name__)
@@ -76,6 +79,7 @@ class RoomManager(RedisManager):
         for room, since in list(self._empty_since.items()):
             if since <= limit:
                 del self._empty_since[room]
+                self._delivered.pop(room, None)
                 if not self._has_members(room):
                     self._subscriber.unsubscribe(ROOM_CHANNELS + room)
 
@@ -104,7 +108,10 @@ class RoomManager(RedisManager):
         for event in ("event", "activity"):
             head = f'{{"method":"emit","namespace":"/","event":"{event}","room":"{room}","data":['.encode()
             if message.startswith(head):
-                self._deliver(room, event, message[len(head) : -2])
+                payload = message[len(head) : -2]
+                if event == "event":
+                    self._delivered[room] = _seq_of(payload)
+                self._deliver(room, event, payload)
                 return True
         return False
 
@@ -117,9 +124,16 @@ class RoomManager(RedisManager):
         rooms = list(self.rooms.get("/", {}))
         self._log.info("message queue is back", rooms=len(rooms))
         for room, event in self._last_events(room for room in rooms if isinstance(room, str)):
+            if _seq_of(event) < (seen := self._delivered.get(room, 0)):
+                self._rewound(room, seen)
             self._deliver(room, "event", event)
 
 
 def _has_channel(room: str) -> bool:
     """Our rooms are named `c:…` and `s:…`; the others are clients' own, named by their sid."""
     return ":" in room
+
+
+def _seq_of(event: bytes) -> int:
+    """The ledger's events begin with it: `{"seq":12,…`."""
+    return int(event[len(b'{"seq":') : event.index(b",")])

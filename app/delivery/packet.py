@@ -30,6 +30,11 @@ class SafePacket(Packet):
     packet_type: int
     data: Any
 
+    def __init__(self, *args: Any, encoded_packet: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, encoded_packet=encoded_packet, **kwargs)
+        if encoded_packet is not None and len(encoded_packet) == 0:
+            self._set_malformed()
+
     def decode(self, encoded_packet: Any) -> int:
         if not isinstance(encoded_packet, str):
             self._set_malformed()
@@ -58,7 +63,7 @@ class SafePacket(Packet):
             and len(self.data) > 0
             and isinstance(self.data[0], str)
             # The names by which python-socketio calls its own handlers are not for clients to use.
-            and self.data[0] not in {"connect", "disconnect"}
+            and self.data[0] not in {"connect", "disconnect", "*"}
         )
 
     def _set_malformed(self) -> None:

@@ -24,7 +24,7 @@ class Subscriber:
     `reconnected` is called after each new connection but the first, once all channels are confirmed.
     """
 
-    def __init__(self, redis: Redis, channels: set[str], reconnected: Callable[[], None]) -> None:
+    def __init__(self, redis: Redis, channels: set[str], reconnected: Callable[[], None] = lambda: None) -> None:
         self._redis = redis
         self._reconnected = reconnected
         self._confirmed: dict[str, threading.Event] = {channel: threading.Event() for channel in channels}

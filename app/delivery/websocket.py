@@ -18,6 +18,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 RECEIVE_BYTES = 65_536
+PACKET_TYPES = frozenset(b"%d" % number for number in range(7))
 
 
 class WebSocket:
@@ -92,7 +93,11 @@ class WebSocket:
                 if event.fin:
                     message = b"".join(parts)
                     parts.clear()
-                    yield message.decode(errors="replace") if text else message
+                    # What is no Engine.IO packet would make Engine.IO drop the connection.
+                    if not text:
+                        yield message
+                    elif message[:1] in PACKET_TYPES:
+                        yield message.decode(errors="replace")
             if not data or self._protocol.state is not OPEN:
                 return
 

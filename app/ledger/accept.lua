@@ -22,7 +22,7 @@ elseif a.parent_id then
 else
   redis.call('HSET', meta, 'owner', a.owner, 'epoch', a.epoch, 'title', '', 'memory', a.settings.memory,
     'provider', a.settings.provider, 'model', a.settings.model, 'system_prompt', a.settings.system_prompt,
-    'created_at', a.at, 'fence', 0, 'turn', '', 'lease', 0, 'hints', 0, 'head', '')
+    'created_at', a.at, 'fence', '', 'turn', '', 'lease', 0, 'hints', 0, 'head', '')
 end
 
 local parent = a.parent_id or field('head')

@@ -1,12 +1,12 @@
 -- The next piece of a reply, or a sign of life (empty ARGV[2]).
 -- a: turn_id, fence, chunk (number of the last piece, this one included), lease
--- Returns 'ok', 'fenced' (the turn is somebody else's or over) or 'rollback' (the ledger has less than was written).
+-- Returns 'ok', or 'refused': the turn is somebody else's, or over, or the ledger has less than was written.
 local m = redis.call('HMGET', meta, 'fence', 'chunk', 'lease')
-if tonumber(m[1]) ~= a.fence then return 'fenced' end
+if m[1] ~= a.fence then return 'refused' end
 local chunk = tonumber(m[2])
 local piece = ARGV[2]
 if a.chunk ~= chunk then
-  if piece == '' or a.chunk ~= chunk + 1 then return 'rollback' end
+  if piece == '' or a.chunk ~= chunk + 1 then return 'refused' end
   redis.call('APPEND', text, piece)
   redis.call('HSET', meta, 'chunk', a.chunk)
   if chunk == 0 then touch() end

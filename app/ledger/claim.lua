@@ -1,40 +1,45 @@
 -- Gives the turn to one worker, with the history to send.
--- a: turn_id, lease (ms), max_attempts, grace, ttl, gave_up (error as JSON), defaults {provider, models},
---    window {messages, bytes}
+-- a: turn_id, fence (new and random), had? (a worker whose write was refused: its fence), lease (ms), max_attempts, grace,
+--    ttl, gave_up (error as JSON), defaults {provider, models}, window {messages, bytes}
 -- Returns {'gone' | 'busy'}, {'given_up', next turn or ''}, or {'claimed', facts as JSON, message, history …} with the
 -- history newest first, as stored.
 local status = redis.call('HGET', turns, 's:' .. a.turn_id)
 if not status or is_over(status) then return { 'gone' } end
 if redis.call('LINDEX', queue, 0) ~= a.turn_id then return { 'busy' } end
-local running = field('turn')
-if running ~= '' and tonumber(field('lease')) > a.now then return { 'busy' } end
 
-if tonumber(redis.call('HGET', turns, 'a:' .. a.turn_id) or 0) >= a.max_attempts then
-  return { 'given_up', conclude(a.turn_id, 'failed', 'null', a.gave_up) or '' }
+local fence, attempts = field('fence'), tonumber(redis.call('HGET', turns, 'a:' .. a.turn_id) or 0)
+-- The same call again, whose answer was lost on the way: it has the turn already.
+local repeated = fence == a.fence
+if not repeated then
+  if field('turn') ~= '' and tonumber(field('lease')) > a.now and fence ~= a.had then return { 'busy' } end
+  if attempts >= a.max_attempts then
+    return { 'given_up', conclude(a.turn_id, 'failed', 'null', a.gave_up) or '' }
+  end
+  attempts = redis.call('HINCRBY', turns, 'a:' .. a.turn_id, 1)
 end
-local attempt = redis.call('HINCRBY', turns, 'a:' .. a.turn_id, 1)
-local turn = cjson.decode(redis.call('HGET', turns, 't:' .. a.turn_id))
 
 -- What the message asked for, else what the conversation is set to, else the default; a model belongs to its provider.
+local turn = cjson.decode(redis.call('HGET', turns, 't:' .. a.turn_id))
 local set_provider, set_model = field('provider'), field('model')
 local provider = turn.provider or (set_provider ~= '' and set_provider) or a.defaults.provider
 local model = turn.model or (set_model ~= '' and set_provider == provider and set_model) or a.defaults.models[provider] or ''
 local memory = field('memory') == '1'
 if turn.memory ~= nil then memory = turn.memory end
 
-local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
-redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0,
-  'origin', origin .. ',"memory":' .. tostring(memory))
-local fence = redis.call('HINCRBY', meta, 'fence', 1)
-redis.call('HSET', turns, 's:' .. a.turn_id, 'running')
-redis.call('DEL', text)
-redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
-emit('turn.started', ',"turn_id":"' .. a.turn_id .. '","attempt":' .. attempt .. origin)
-announce('running')
+if not repeated then
+  local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
+  redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'fence', a.fence,
+    'origin', origin .. ',"memory":' .. tostring(memory))
+  redis.call('HSET', turns, 's:' .. a.turn_id, 'running')
+  redis.call('DEL', text)
+  redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
+  emit('turn.started', ',"turn_id":"' .. a.turn_id .. '","attempt":' .. attempts .. origin)
+  announce('running')
+end
 
 local question = redis.call('HGET', messages, turn.message_id)
 local answer = { 'claimed', cjson.encode({
-  fence = fence, attempt = attempt, provider = provider, model = model, memory = memory,
+  fence = a.fence, attempt = attempts, provider = provider, model = model, memory = memory,
   system_prompt = field('system_prompt'),
 }), question }
 if memory then

@@ -1,6 +1,9 @@
 -- Empties a conversation, or removes it (a.delete). Turns that are not over end, with nothing saved.
 -- a: owner, delete, tombstone (ms), ttl. Returns the conversation as it is then, or '' if there is none.
+-- (A repeat of a call whose answer was lost on the way gets the same answer again.)
+if a.delete and field('deleted') == a.call and field('owner') == a.owner then return field('was') end
 if not owned_by(a.owner) then return '' end
+if field('turn') ~= '' then redis.call('PUBLISH', a.ended, field('turn')) end
 for _, turn_id in ipairs(redis.call('LRANGE', queue, 0, -1)) do
   local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
   redis.call('HSET', turns, 's:' .. turn_id, 'stopped')
@@ -9,15 +12,14 @@ for _, turn_id in ipairs(redis.call('LRANGE', queue, 0, -1)) do
 end
 redis.call('DEL', queue, messages, text)
 redis.call('ZREM', due, a.conversation_id)
-redis.call('HINCRBY', meta, 'fence', 1)
-redis.call('HSET', meta, 'turn', '', 'lease', 0, 'hints', 0, 'head', '', 'state', 'idle', 'updated_at', a.at)
+redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '', 'hints', 0, 'head', '', 'state', 'idle', 'updated_at', a.at)
 local conversation = conversation_json()
 if a.delete then
   emit('conversation.deleted', ',"conversation":' .. conversation)
   redis.call('DEL', meta, turns, log)
   redis.call('ZREM', listings .. a.owner, a.conversation_id)
   -- For a while the id is remembered, so that a late repeat of its first message does not bring it back.
-  redis.call('HSET', meta, 'owner', a.owner, 'deleted', '1')
+  redis.call('HSET', meta, 'owner', a.owner, 'deleted', a.call, 'was', conversation)
   redis.call('PEXPIRE', meta, a.tombstone)
 else
   local seq = emit('conversation.cleared', ',"conversation":' .. conversation)

@@ -1,17 +1,23 @@
 -- Prepended to every script of one conversation.
 --
 -- KEYS: the conversation's keys, in the order of keys.py. ARGV[1]: a JSON object of named arguments.
--- Time comes in as `now` (ms since the epoch) and `at` (the same as ISO 8601), never from the server's clock.
+-- Leases are measured by Redis's own clock, as those of the workers may differ; tests bring a virtual one as `now` (ms
+-- since the epoch). `at` is for people: the caller's time as ISO 8601.
 --
 -- Invariants that every script keeps:
 --   * `seq` grows by one for each event, and each event is in the log under that id until it is trimmed.
 --   * `queue` holds exactly the turns that have no saved reply; its head is the only one that may run.
---   * A write of a worker counts only while its fence is the one in `meta`; whoever ends a turn moves the fence.
+--   * A write of a worker counts only while its fence is the one in `meta`. Each claim brings a new one, random, so that
+--     none ever comes twice, not even from a Redis that came back with less than it had; whoever ends a turn removes it.
 --   * `text` is what has been shown of the running turn, so it is what gets saved when the turn ends.
 
 local meta, queue, turns, messages, text, log, due, listings = unpack(KEYS)
 local a = cjson.decode(ARGV[1])
 local outbox = {}
+if not a.now then
+  local time = redis.call('TIME')
+  a.now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
 
 local function field(name)
   return redis.call('HGET', meta, name) or ''
@@ -117,8 +123,7 @@ local function conclude(turn_id, status, usage, err)
     said = redis.call('GET', text) or ''
     origin = field('origin')
     redis.call('DEL', text)
-    redis.call('HSET', meta, 'turn', '', 'lease', 0)
-    redis.call('HINCRBY', meta, 'fence', 1)
+    redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '')
   end
   local about = ',"usage":' .. usage
   if err ~= '' then about = about .. ',"error":' .. err end

@@ -4,6 +4,7 @@ for name, value in pairs(a.changes) do redis.call('HSET', meta, name, value) end
 redis.call('HSET', meta, 'updated_at', a.at)
 local conversation = conversation_json()
 emit('conversation.updated', ',"conversation":' .. conversation)
+if field('turn') == '' then redis.call('XTRIM', log, 'MAXLEN', a.max_events) end
 announce(field('state'))
 touch()
 return conversation

@@ -34,7 +34,7 @@ def new_conversation_id(owner: str, client_id: str | None = None) -> str:
 
 
 def is_conversation_id(value: str) -> bool:
-    return len(value) == 26 and value[:2].isdigit() and int(value[:2]) < PARTITIONS and set(value[2:]) <= set(_ALPHABET)
+    return len(value) == 26 and value[:2] in partitions() and set(value[2:]) <= set(_ALPHABET)
 
 
 def conversation_prefix(partition: str) -> str:
@@ -47,6 +47,10 @@ def conversation_keys(conversation_id: str) -> list[str]:
     base = conversation_prefix(partition) + conversation_id
     parts = [f"{base}:{part}" for part in ("meta", "queue", "turns", "messages", "text", "log")]
     return [*parts, due_key(partition), _listing_prefix(partition)]
+
+
+def meta_key(conversation_id: str) -> str:
+    return conversation_keys(conversation_id)[0]
 
 
 def log_key(conversation_id: str) -> str:

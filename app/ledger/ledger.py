@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from app.connections import UNREACHABLE
 from app.errors import Invalid, NotFound, QueueFull
 from app.ledger import keys
 from app.ledger.models import (
@@ -28,6 +29,7 @@ from app.ledger.models import (
     Written,
 )
 from app.ledger.scripts import Call, Scripts
+from app.logs import get_logger
 
 SNAPSHOT_MESSAGES = 50
 MAX_TAIL_EVENTS = 1000
@@ -37,6 +39,8 @@ TOMBSTONE_MS = 86_400_000
 GRACE_MS = 2_000
 LONGEST_PAUSE_MS = 60_000
 TITLE_CHARS = 60
+# Where workers hear of turns that were ended over their heads.
+ENDED_CHANNEL = "parley:ended"
 GAVE_UP = {
     "code": "worker_lost",
     "message": "The worker writing this reply was lost, several times over. What had arrived is kept; try again.",
@@ -71,13 +75,15 @@ class Ledger:
         options: LedgerOptions,
         *,
         relay: Redis | None = None,
-        clock: Callable[[], int] = system_clock,
+        clock: Callable[[], int] | None = None,
     ) -> None:
+        """`clock`: virtual time for tests, in ms since the epoch; by default Redis's own counts."""
         self._redis = redis
         self._scripts = Scripts(redis)
         self._options = options
         self._relay = relay
         self._clock = clock
+        self._log = get_logger(__name__)
 
     # --- What owners do -------------------------------------------------------------------------------------------
 
@@ -130,11 +136,15 @@ class Ledger:
 
     def configure(self, owner: str, conversation_id: str, changes: Json) -> Json:
         """`changes`: any of title, memory, provider, model, system_prompt; None sets back to the default."""
-        return self._conversation("configure", conversation_id, owner, {"changes": _stored(**changes)})
+        return self._conversation(
+            "configure", conversation_id, owner, {"changes": _stored(**changes), "max_events": MAX_TAIL_EVENTS}
+        )
 
     def clear(self, owner: str, conversation_id: str, *, delete: bool = False) -> Json:
         """Ends what is running and removes all messages; with `delete` the conversation too."""
-        return self._conversation("clear", conversation_id, owner, {"delete": delete, "tombstone": TOMBSTONE_MS})
+        return self._conversation(
+            "clear", conversation_id, owner, {"delete": delete, "tombstone": TOMBSTONE_MS, "call": secrets.token_hex(8)}
+        )
 
     def stop(self, owner: str, conversation_id: str, turn_id: str) -> tuple[str, str | None]:
         """Ends a turn. Returns its status and the turn that may start now."""
@@ -202,13 +212,19 @@ class Ledger:
         default_models: dict[str, str],
         max_messages: int,
         max_bytes: int,
+        had: Claimed | None = None,
     ) -> Claimed | Busy | Gone | GivenUp:
-        """The right to answer a turn until the lease ends, and up to `max_messages` of history in `max_bytes`."""
+        """The right to answer a turn until the lease ends, and up to `max_messages` of history in `max_bytes`.
+
+        `had`: the claim of a worker whose write was refused, and who would write all of its text again.
+        """
         result = self._run(
             "claim",
             conversation_id,
             {
                 "turn_id": turn_id,
+                "fence": secrets.token_hex(8),
+                "had": had.fence if had else None,
                 "max_attempts": MAX_ATTEMPTS,
                 "gave_up": orjson.dumps(GAVE_UP).decode(),
                 "defaults": {"provider": default_provider, "models": default_models},
@@ -253,21 +269,49 @@ class Ledger:
         written: bytes = self._run("note", claim.conversation_id, {"fence": claim.fence, "kind": kind}, extra)
         return written.decode()  # type: ignore[return-value]
 
+    def release(self, claim: Claimed) -> Written:
+        """Gives a turn back, for another worker to answer."""
+        written: bytes = self._run("release", claim.conversation_id, {"turn_id": claim.turn_id, "fence": claim.fence})
+        return written.decode()  # type: ignore[return-value]
+
+    # --- What the web tier does to keep its clients level -----------------------------------------------------------
+
+    def renew(self, conversation_id: str, seen: int) -> None:
+        """Starts another epoch if the ledger has fewer events than have been `seen`."""
+        self._run("renew", conversation_id, {"seq": seen, "new_epoch": _new_epoch()})
+
     def last_events(self, conversation_ids: Iterable[str]) -> list[tuple[str, bytes]]:
-        """(conversation, its last event as JSON), for those that have one."""
+        """(conversation, its last event as JSON). For one that is gone, that it was deleted."""
         wanted = list(conversation_ids)
         pipeline = self._redis.pipeline(transaction=False)
         for conversation_id in wanted:
             pipeline.xrevrange(keys.log_key(conversation_id), count=1)
-        return [
-            (conversation_id, entries[0][1][b"e"])
-            for conversation_id, entries in zip(wanted, pipeline.execute(), strict=True)
-            if entries
-        ]
+            pipeline.hexists(keys.meta_key(conversation_id), "epoch")
+        answers = pipeline.execute()
+        found = []
+        for conversation_id, entries, exists in zip(wanted, answers[::2], answers[1::2], strict=True):
+            if entries:
+                found.append((conversation_id, entries[0][1][b"e"]))
+            elif not exists:
+                found.append((conversation_id, self._deletion(conversation_id)))
+        return found
+
+    def _deletion(self, conversation_id: str) -> bytes:
+        """As an event of an epoch that nobody has seen: whoever still shows the conversation asks, and hears."""
+        return orjson.dumps(
+            {
+                "seq": 1,
+                "epoch": _new_epoch(),
+                "conversation_id": conversation_id,
+                "type": "conversation.deleted",
+                "at": iso(self._clock() if self._clock else system_clock()),
+                "conversation": None,
+            }
+        )
 
     def sweep(self, limit: int = 100) -> list[tuple[str, str]]:
         """(conversation, turn) of turns that nobody works on; each is told to one caller at a time."""
-        now = self._clock()
+        now = self._clock() if self._clock else ""
         calls: list[Call] = [
             (
                 "sweep",
@@ -287,19 +331,21 @@ class Ledger:
     # --- How --------------------------------------------------------------------------------------------------------
 
     def _call(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Call:
-        now = self._clock()
+        now = self._clock() if self._clock else None
         named = {
+            "at": iso(now or system_clock()),
             "now": now,
-            "at": iso(now),
             "conversation_id": conversation_id,
             "channel": self._options.channel,
+            "ended": ENDED_CHANNEL,
             "relay": self._relay is not None,
             "lease": self._options.lease,
             "grace": GRACE_MS,
             "ttl": self._options.conversation_ttl,
-            **{key: value for key, value in arguments.items() if value is not None},
+            **arguments,
         }
-        return name, keys.conversation_keys(conversation_id), [orjson.dumps(named), *texts]
+        given = {key: value for key, value in named.items() if value is not None}
+        return name, keys.conversation_keys(conversation_id), [orjson.dumps(given), *texts]
 
     def _run(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Any:
         if not keys.is_conversation_id(conversation_id):
@@ -321,7 +367,11 @@ class Ledger:
         pipeline = self._relay.pipeline(transaction=False)
         for channel, message in zip(outbox[::2], outbox[1::2], strict=True):
             pipeline.publish(channel, message)
-        pipeline.execute(raise_on_error=False)
+        try:
+            pipeline.execute(raise_on_error=False)
+        except UNREACHABLE as exc:
+            # What was done is done; clients see the gap.
+            self._log.warning("message queue unreachable, events not published", error=str(exc))
 
 
 def iso(ms: int) -> str:
@@ -378,14 +428,19 @@ def _summary(conversation_id: bytes, _score: bytes, messages: int, flat: Sequenc
     }
 
 
+def _utf8(text: str) -> bytes:
+    """A model may send half a character; what cannot be stored must not keep the rest from being written."""
+    return text.encode(errors="replace")
+
+
 def _write_call(write: Write) -> tuple[str, str, Json, bytes]:
     claim, finish = write.claim, write.finish
     named: Json = {"turn_id": claim.turn_id, "fence": claim.fence, "chunk": write.chunk}
     if finish is None:
-        return "append", claim.conversation_id, named, write.text.encode()
+        return "append", claim.conversation_id, named, _utf8(write.text)
     named |= {
         "status": finish.status,
         "usage": orjson.dumps(finish.usage).decode(),
         "error": orjson.dumps(finish.error).decode() if finish.error else "",
     }
-    return "finish", claim.conversation_id, named, write.text.encode()
+    return "finish", claim.conversation_id, named, _utf8(write.text)

@@ -33,7 +33,7 @@ class Claimed:
 
     conversation_id: str
     turn_id: str
-    fence: int
+    fence: str
     attempt: int
     provider: str
     model: str
@@ -60,7 +60,8 @@ class GivenUp:
     next_turn: str | None
 
 
-Written = Literal["ok", "fenced", "rollback"]
+# Refused: the turn is somebody else's, or over, or the ledger has less than was written.
+Written = Literal["ok", "refused"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ class Chat:
         """Returns the acknowledgement, once the message is in the ledger. Raises AppErrors."""
         self._check_text(turn.text)
         if turn.model and not turn.provider:
-            turn = replace(turn, provider=self._provider_of(turn.model))
+            current = self._ledger.show(owner, conversation_id)["provider"] if conversation_id else None
+            turn = replace(turn, provider=self._provider_of(turn.model, prefer=current))
         self._check_choice(turn.provider, turn.model)
         target = self.conversation_for(owner, conversation_id, turn.client_id)
         accepted = self._ledger.accept(owner, target, turn, create=conversation_id is None)

@@ -24,25 +24,40 @@ class Pump:
         self._ledger = ledger
         self._heartbeat = heartbeat
         self._sleep = sleep
-        self._replies: set[Reply] = set()
+        self._replies: dict[str, Reply] = {}
+        self._hand_back_at: float | None = None
         self._wake = threading.Event()
         self._start = threading.Lock()
         self._thread: threading.Thread | None = None
         self._log = get_logger(__name__)
 
     def add(self, reply: Reply) -> None:
-        self._replies.add(reply)
+        self._replies[reply.claim.turn_id] = reply
         with self._start:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
                 self._thread.start()
 
     def discard(self, reply: Reply) -> None:
-        self._replies.discard(reply)
+        self._replies.pop(reply.claim.turn_id, None)
 
     def wake(self) -> None:
         """There is something to write."""
         self._wake.set()
+
+    def look_at(self, turn_id: str) -> None:
+        """Somebody says that this turn was ended over its worker's head: ask the ledger now."""
+        if reply := self._replies.get(turn_id):
+            reply.show_life()
+            self.wake()
+
+    @property
+    def draining(self) -> bool:
+        return self._hand_back_at is not None
+
+    def drain(self, seconds: float) -> None:
+        """The process is going: what is not finished by then goes back to the queue. Safe in a signal handler."""
+        self._hand_back_at = time.monotonic() + seconds
 
     def _run(self) -> None:
         pause = 0.0
@@ -51,6 +66,8 @@ class Pump:
             self._wake.clear()
             try:
                 self._write_all()
+                if self._hand_back_at is not None and time.monotonic() >= self._hand_back_at:
+                    self._hand_back()
             except UNREACHABLE as exc:
                 pause = min(LONGEST_PAUSE, pause * 2 or 0.1)
                 self._log.warning("ledger unreachable, text is kept", replies=len(self._replies), error=str(exc))
@@ -65,7 +82,9 @@ class Pump:
 
     def _write_all(self) -> None:
         due = []
-        for reply in list(self._replies):
+        for reply in list(self._replies.values()):
+            if reply.refused:
+                reply.claim_again()
             reply.check_deadlines()
             write = reply.next_write(self._heartbeat)
             if write is not None:
@@ -81,3 +100,8 @@ class Pump:
                 refused = result
         if refused is not None:
             raise refused
+
+    def _hand_back(self) -> None:
+        for reply in list(self._replies.values()):
+            self._ledger.release(reply.claim)
+            reply.give_up()

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.ledger import Claimed, Finish, Finished, Write
+from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Write
 from app.providers.base import Completion, UpstreamError
 
 
@@ -21,24 +21,35 @@ class Reply:
     """Shared by two threads (greenlets): the reader feeds text, the pump takes it as numbered pieces.
 
     A piece stays the same until the ledger has answered for it, so that one whose answer was lost can be sent again.
+    When a piece is refused, the turn is claimed again: if nobody else has it (the ledger lost what was written, or the
+    one who had taken over is dead too), all of the text is written once more; if not, this reply is lost.
     """
 
-    def __init__(self, claim: Claimed, timeouts: Timeouts, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        claim: Claimed,
+        timeouts: Timeouts,
+        clock: Callable[[], float],
+        claim_again: Callable[[Claimed], Claimed | Busy | Gone | GivenUp],
+    ) -> None:
         self.claim = claim
         self.lost = False
+        self.refused = False
+        self._claim_again = claim_again
         self._timeouts = timeouts
         self._clock = clock
         self._lock = threading.Lock()
-        self._unwritten: list[str] = []
+        self._said: list[str] = []
+        self._taken = 0  # of `_said`, in pieces so far
         self._chunk = 0
         self._pending: Write | None = None
         self._finish: Finish | None = None
-        self._finished = Finished("fenced")
+        self._next_turn: str | None = None
         self._over = threading.Event()
         self._interrupted = threading.Event()
         self._completion: Completion | None = None
         self._problem: UpstreamError | None = None
-        self._began = clock()
+        self._began = self._began_listening = clock()
         self._heard: float | None = None
         self._written = self._began
         self._listening = False
@@ -57,7 +68,7 @@ class Reply:
 
     def feed(self, text: str) -> None:
         with self._lock:
-            self._unwritten.append(text)
+            self._said.append(text)
             self._heard = self._clock()
 
     def stop_listening(self) -> UpstreamError | None:
@@ -75,41 +86,63 @@ class Reply:
         with self._lock:
             self._finish = finish
 
-    def wait_until_over(self) -> Finished:
+    def wait_until_over(self) -> str | None:
+        """Returns the turn that may start now, if there is one and it is this worker's to know."""
         self._over.wait()
-        return self._finished
+        return self._next_turn
 
     # --- The pump's side --------------------------------------------------------------------------------------------
 
     def next_write(self, heartbeat: float) -> Write | None:
         """The piece to write now, or a sign of life if none was written for `heartbeat` seconds."""
         with self._lock:
-            if self._over.is_set():
+            if self._over.is_set() or self.refused:
                 return None
-            if self._pending is not None:
-                return self._pending
-            if self._unwritten or self._finish:
-                text = "".join(self._unwritten)
-                self._unwritten.clear()
-                if text:
-                    self._chunk += 1
-                self._pending = Write(self.claim, self._chunk, text, self._finish)
-            elif self._clock() - self._written >= heartbeat:
-                self._pending = Write(self.claim, self._chunk, "")
+            if self._pending is None:
+                if self._taken < len(self._said) or self._finish:
+                    text = "".join(self._said[self._taken :])
+                    self._taken = len(self._said)
+                    if text:
+                        self._chunk += 1
+                    self._pending = Write(self.claim, self._chunk, text, self._finish)
+                elif self._clock() - self._written >= heartbeat:
+                    self._pending = Write(self.claim, self._chunk, "")
             return self._pending
 
     def written(self, result: Finished) -> None:
         """What the ledger said to the piece that was pending."""
         with self._lock:
-            was, self._pending = self._pending, None
+            piece, self._pending = self._pending, None
             self._written = self._clock()
-            if result.written == "ok" and (was is None or was.finish is None):
-                return
-            self.lost = result.written != "ok"
-            self._finished = result
+            if result.written != "ok":
+                self.refused = True
+            elif piece is not None and piece.finish is not None:
+                self._next_turn = result.next_turn
+                self._over.set()
+
+    def claim_again(self) -> None:
+        """After a refusal. Raises redis-py's errors; then it is to be called again."""
+        again = self._claim_again(self.claim)
+        if isinstance(again, Claimed):
+            with self._lock:
+                self.claim = again
+                self.refused = False
+                self._chunk = self._taken = 0
+        else:
+            self.give_up(again.next_turn if isinstance(again, GivenUp) else None)
+
+    def give_up(self, next_turn: str | None = None) -> None:
+        """The turn is no longer this worker's: the provider is cut off, and nothing more is written."""
+        with self._lock:
+            self.lost = True
+            self._next_turn = next_turn
             self._over.set()
-        if self.lost:
-            self._interrupt(None)
+        self._interrupt(None)
+
+    def show_life(self) -> None:
+        """Makes the next sign of life due now, and so finds out whether the turn is still this worker's."""
+        with self._lock:
+            self._written = float("-inf")
 
     def check_deadlines(self) -> None:
         with self._lock:

@@ -53,11 +53,14 @@ class Runner:
         self._log = get_logger(__name__)
 
     def run(self, conversation_id: str, turn_id: str) -> str:
-        """Returns how it went: done, stopped, failed, or why there was nothing to do (busy, gone, lost).
+        """Returns how it went: done, failed, lost (to a stop or another worker), or why there was nothing to do.
 
         Raises redis-py's errors if the ledger cannot be reached to claim the turn; the sweep finds it again.
         """
         with structlog.contextvars.bound_contextvars(conversation_id=conversation_id, turn_id=turn_id):
+            if self._pump.draining:
+                # No new hint: the consumer that is going may take it along. Another worker's sweep finds the turn.
+                return "left to others"
             claim = self._claim(conversation_id, turn_id)
             match claim:
                 case Claimed():
@@ -71,7 +74,7 @@ class Runner:
                 case Gone():
                     return "gone"
 
-    def _claim(self, conversation_id: str, turn_id: str) -> Claimed | Busy | Gone | GivenUp:
+    def _claim(self, conversation_id: str, turn_id: str, had: Claimed | None = None) -> Claimed | Busy | Gone | GivenUp:
         try:
             return self._ledger.claim(
                 conversation_id,
@@ -80,33 +83,39 @@ class Runner:
                 default_models={one["name"]: one["default_model"] for one in self._registry.describe()},
                 max_messages=self._options.window.max_messages,
                 max_bytes=self._options.window.max_bytes,
+                had=had,
             )
         except AppError:
             return Gone()
 
     def _answer(self, claim: Claimed) -> str:
         began = self._clock()
-        reply = Reply(claim, self._options.timeouts, self._clock)
+        reply = Reply(
+            claim,
+            self._options.timeouts,
+            self._clock,
+            lambda had: self._claim(claim.conversation_id, claim.turn_id, had),
+        )
         self._pump.add(reply)
         try:
             finish = self._ask(claim, reply)
             if finish is not None:
                 reply.end(finish)
                 self._pump.wake()
-            over = reply.wait_until_over()
+            next_turn = reply.wait_until_over()
         finally:
             self._pump.discard(reply)
         outcome = "lost" if reply.lost or finish is None else finish.status
         self._log.info(
             "turn over",
             outcome=outcome,
-            attempt=claim.attempt,
+            attempt=reply.claim.attempt,
             provider=claim.provider,
             model=claim.model,
             seconds=round(self._clock() - began, 3),
             error=finish.error["code"] if finish and finish.error else None,
         )
-        self._hint(claim.conversation_id, over.next_turn)
+        self._hint(claim.conversation_id, next_turn)
         return outcome
 
     def _ask(self, claim: Claimed, reply: Reply) -> Finish | None:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import orjson
 from flask import Blueprint, Response, g, jsonify, request
 
 from app.access.sessions import Session
-from app.errors import Invalid
+from app.errors import Forbidden, Invalid
 from app.services import WebServices
 from app.web.identity import COOKIE, Origins, session_of
 from app.web.payloads import MAX_PAGE, ListConversations, Message, Settings, parse
@@ -23,6 +24,9 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
     @api.post("/sessions")
     def create_session() -> tuple[Response, int]:
         """A browser gets the token as a cookie as well; script never needs to see it."""
+        origin = request.headers.get("Origin")
+        if origin is not None and not origins.allow(origin, request.environ):
+            raise Forbidden("A session for a browser must be asked for by this site's own page.")
         body = _body()
         if set(body) - {"name"}:
             raise Invalid("Only name can be given.", field=min(set(body) - {"name"}))
@@ -106,7 +110,10 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
 
 
 def _body() -> dict[str, Any]:
-    body = request.get_json(silent=True, force=True)
+    try:
+        body = orjson.loads(request.get_data())
+    except orjson.JSONDecodeError:
+        body = None
     if not isinstance(body, dict):
         raise Invalid("Send one JSON object.")
     return body
@@ -119,7 +126,7 @@ def _query() -> dict[str, Any]:
 
 def _limit() -> int:
     limit = request.args.get("limit", "50")
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= MAX_PAGE:
+    if len(limit) > 9 or not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_PAGE:
         raise Invalid(f"limit must be a number from 1 to {MAX_PAGE}.", field="limit")
     return int(limit)
 

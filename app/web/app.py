@@ -52,6 +52,8 @@ def create_app(services: WebServices) -> Flask:
         serializer=SafePacket,
         json=Json,
         manage_session=False,
+        # One event of a socket after the other, so that they are taken in the order in which they were sent.
+        async_handlers=False,
         cors_allowed_origins=origins.allow,
         ping_interval=PING_INTERVAL,
         ping_timeout=PING_TIMEOUT,

@@ -1,7 +1,6 @@
 """Who is asking."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Request
 
@@ -52,4 +51,4 @@ def _own_origin(environ: dict[str, Any]) -> str:
     scheme = environ["wsgi.url_scheme"]
     host = environ.get("HTTP_HOST", "")
     default_port = ":443" if scheme == "https" else ":80"
-    return f"{scheme}://{host.removesuffix(default_port) if urlsplit(f'//{host}').port else host}"
+    return f"{scheme}://{host.removesuffix(default_port)}"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from app.errors import Invalid
 from app.ledger import NewTurn
@@ -31,8 +31,13 @@ class OpenConversation(ConversationRef):
     epoch: Annotated[str, StringConstraints(max_length=64)] | None = None
 
 
+def _storable(text: str) -> str:
+    text.encode()  # a lone surrogate, which JSON can spell, is a ValueError
+    return text
+
+
 class Message(Payload):
-    text: str
+    text: Annotated[str, AfterValidator(_storable)]
     client_id: ClientId
     parent_id: MessageId | None = None
     memory: bool | None = None

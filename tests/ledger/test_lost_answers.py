@@ -1,0 +1,85 @@
+"""The connection breaks before Redis hears of a call, or after it has done it: the client sends it once more."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.connections import connect
+from app.errors import NotFound
+from app.ledger import Finish, Finished, Ledger, NewTurn, Write
+from app.ledger.keys import new_conversation_id
+from tests.ledger.harness import Lab, make_ledger
+from tests.ledger.proxy import Proxy
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture
+def proxy(server: RedisServer) -> Iterator[Proxy]:
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["cut_before", "cut_after"])
+def faulty(lab: Lab, proxy: Proxy, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """Its next call is cut off once."""
+    client = connect(proxy.url)
+    ledger = make_ledger(client, lab.clock)
+    assert ledger.sweep() == []  # connected
+    setattr(proxy, request.param, 1)
+    yield ledger
+    assert (proxy.cut_before, proxy.cut_after) == (0, 0), "nothing was cut off"
+    client.close()
+
+
+def test_accept(lab: Lab, faulty: Ledger) -> None:
+    conversation_id = new_conversation_id(lab.owner, "x")
+    answer = faulty.accept(lab.owner, conversation_id, NewTurn("Hello", "x"), create=True).answer
+    assert lab.queue(conversation_id) == [answer["turn_id"]]
+    assert list(lab.messages(conversation_id)) == [answer["message_id"]]
+
+
+def test_create(lab: Lab, faulty: Ledger) -> None:
+    conversation = faulty.create(lab.owner, title="New")
+    assert lab.ledger.show(lab.owner, conversation["id"]) == conversation
+    assert len(lab.ledger.conversations(lab.owner, None, 10).items) == 1
+
+
+def test_configure(lab: Lab, faulty: Ledger) -> None:
+    conversation_id, _ = lab.conversation()
+    assert faulty.configure(lab.owner, conversation_id, {"title": "New"})["title"] == "New"
+
+
+def test_clear(lab: Lab, faulty: Ledger) -> None:
+    conversation_id, _ = lab.conversation()
+    assert faulty.clear(lab.owner, conversation_id)["message_count"] == 0
+
+
+def test_delete(lab: Lab, faulty: Ledger) -> None:
+    conversation_id, _ = lab.conversation()
+    faulty.clear(lab.owner, conversation_id, delete=True)
+    with pytest.raises(NotFound):
+        lab.ledger.show(lab.owner, conversation_id)
+
+
+def test_stop(lab: Lab, faulty: Ledger) -> None:
+    conversation_id, turn_id = lab.conversation()
+    assert faulty.stop(lab.owner, conversation_id, turn_id)[0] == "stopped"
+    assert len(lab.replies(conversation_id, turn_id)) == 1
+
+
+def test_append(lab: Lab, faulty: Ledger) -> None:
+    conversation_id, turn_id = lab.conversation()
+    claim = lab.claim(conversation_id, turn_id)
+    assert faulty.write([Write(claim, 1, "One")]) == [Finished("ok")]
+    assert faulty.write([Write(claim, 2, ", two")]) == [Finished("ok")]
+    stored: bytes = lab.redis.get(lab.key(conversation_id, "text"))  # type: ignore[assignment]
+    assert stored == b"One, two"
+
+
+def test_finish(lab: Lab, faulty: Ledger) -> None:
+    """The worker must hear that its reply is saved, and which turn is next."""
+    conversation_id, turn_id = lab.conversation()
+    following = lab.send(conversation_id).answer["turn_id"]
+    claim = lab.claim(conversation_id, turn_id)
+    assert faulty.write([Write(claim, 1, "One", Finish("done"))]) == [Finished("ok", following)]
+    assert lab.reply_to(conversation_id, turn_id)["text"] == "One"

@@ -1,0 +1,79 @@
+"""A Redis of a test's own."""
+
+import shutil
+from pathlib import Path
+from typing import Self
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Process, clean_environment, eventually, find_program
+
+
+class RedisServer:
+    """On a free port, with its data in a folder of its own; configured as in production, unless `aof` is off."""
+
+    def __init__(self, folder: Path, *, aof: bool = True) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._data = folder / "data"
+        self._data.mkdir(parents=True)
+        command = [find_program("redis-server"), str(ROOT / "deploy" / "redis.conf"), "--dir", str(self._data)]
+        command += ["--bind", "127.0.0.1", "--port", str(self.port), "--appendonly", "yes" if aof else "no"]
+        self.process = Process("redis", command, clean_environment(folder), folder)
+        self._client: Redis = Redis.from_url(self.url)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def client(self) -> Redis:
+        return self._client
+
+    @property
+    def running(self) -> bool:
+        return self.process.running
+
+    def start(self, *, keep_data: bool = True) -> Self:
+        """Returns when it answers."""
+        if not keep_data:
+            shutil.rmtree(self._data)
+            self._data.mkdir()
+        self.process.start()
+        eventually(self._answers, "Redis answers")
+        return self
+
+    def stop(self) -> None:
+        self.process.stop()
+        self._client.close()
+
+    def kill(self) -> None:
+        """kill -9"""
+        self.process.kill()
+        self._client.close()
+
+    def copy_data(self) -> Path:
+        """Its data as they are now, to go back to with `roll_back`."""
+        self.client.config_set("appendfsync", "always")  # what was acknowledged is in the file from here on
+        copy = self._data.with_name("copy")
+        shutil.rmtree(copy, ignore_errors=True)
+        return shutil.copytree(self._data, copy)
+
+    def roll_back(self, copy: Path) -> None:
+        """As after a power cut, or a fail-over to a replica that lags: it comes back with less than it had."""
+        self.kill()
+        shutil.rmtree(self._data)
+        shutil.copytree(copy, self._data)
+        self.start()
+
+    def _answers(self) -> bool:
+        if not self.process.running:
+            raise AssertionError(f"Redis did not start:\n{self.process.output()}")
+        try:
+            return bool(self._client.ping())
+        except RedisError:
+            return False
