@@ -246,7 +246,6 @@ class Machine(RuleBasedStateMachine):
     def write_beyond(self, index: int) -> None:
         """The ledger came back with less than it had: nothing may be put after the hole."""
         job = one(self.jobs, index)
-        held = job.talk.holder is job
         before = self.lab.dump(job.talk.id)
         results = self.ledger.write([Write(job.claim, job.chunk + 2, "x"), Write(job.claim, job.chunk + 1, "")])
         assert results == [Finished("refused")] * 2
