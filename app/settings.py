@@ -1,5 +1,6 @@
 """Every setting, read from the environment once, by the entry points."""
 
+import re
 import sys
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -255,15 +256,18 @@ def _missing(settings: Settings, bad: set[str]) -> list[str]:
 def _is_redis_url(value: str) -> bool:
     try:
         parts = urlsplit(value)
-        hosts = parts.netloc.rpartition("@")[2]
-        if parts.scheme == "redis+sentinel":
-            database = parts.path.strip("/").partition("/")[0]
-            ports = [entry.rpartition("]")[2].partition(":")[2] for entry in hosts.split(",")]
-            return bool(hosts) and (not database or database.isdecimal()) and all(not p or p.isdecimal() for p in ports)
-        parts.port  # noqa: B018 (raises ValueError if it is none)
     except ValueError:
         return False
-    return parts.scheme in REDIS_SCHEMES and bool(hosts)
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    database, _, service = parts.path.strip("/").partition("/")
+    numbers = [database, *(host.rpartition("]")[2].partition(":")[2] for host in hosts)]
+    several = parts.scheme == "redis+sentinel" or (len(hosts) == 1 and not service)
+    return (
+        parts.scheme in REDIS_SCHEMES
+        and several
+        and all(hosts)
+        and all(re.fullmatch(r"[0-9]{0,5}", number) and int(number or 0) <= 65535 for number in numbers)
+    )
 
 
 def _is_base_url(value: str) -> bool:

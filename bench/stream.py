@@ -38,9 +38,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bench = Bench(stack, folder, options.tokens, options.rate)
-        print(
-            f"{'conversations':>13} {'µs/token':>9} {'web':>5} {'worker':>7} {'redis':>6} {'first token':>12} {'direct':>7}"
-        )
+        print("conversations  µs/token   web  worker  redis   first token   direct")
         for count in options.conversations:
             cpu, first = bench.measure(count)
             total = sum(cpu.values())

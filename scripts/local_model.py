@@ -41,7 +41,8 @@ def main() -> None:
     params.n_ctx = SLOTS * SLOT_TOKENS
     params.n_predict = REPLY_TOKENS
     params.sampling.temp = 0.3  # so small a model loses the thread at higher ones
-    params.cpuparams.n_threads = os.cpu_count() or 1
+    # One core is left to the others: these threads spin while they wait for one another, and do not share well.
+    params.cpuparams.n_threads = max(1, (os.cpu_count() or 1) - 1)
     params.verbosity = 0
     server = xllamacpp.Server(params)
     print(f"{NAME} at {server.listening_address}", flush=True)
