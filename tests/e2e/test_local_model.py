@@ -62,16 +62,16 @@ def running(tmp_path: Path) -> Iterator[str]:
 def test_the_local_model_answers(running: str) -> None:
     created = Api(running)("POST", "/api/sessions", json={"name": "Ann"}).json()
     client = make_client("python", Session(created["session_id"], created["token"]), running).connect()
+
+    def streamed() -> str:
+        return "".join(event["text"] for event in client.received if event["type"] == "turn.delta")
+
     answer = client.send("What is the capital of France?")
     conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
-    client.wait_for(
-        lambda: len([event for event in client.received if event["type"] == "turn.delta"]) >= 2,
-        "the reply streams",
-        timeout=90,
-    )
-    # What else it has to say can take a while on a busy machine.
+    client.wait_for(lambda: len(re.findall(r"[a-z]{2,}", streamed())) >= 3, "it says three words", timeout=90)
+    # What else it has to say can take a while on a busy machine, and is no matter of ours.
     client.do("stop_turn", conversation_id=conversation_id, turn_id=turn_id)
     reply = client.wait_finished(turn_id)["message"]
-    client.close()
-    assert len(re.findall(r"[a-z]{2,}", reply["text"])) >= 2, reply  # words, however small the model
+    assert reply["text"] == streamed()
     assert (reply["provider"], reply["model"]) == ("local", "smollm2-135m")
+    client.close()
