@@ -8,6 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from typing import Any
 
 _reading = subprocess.run([sys.executable, "-m", "app.settings"], stdout=subprocess.PIPE, check=False)
 if _reading.returncode:
@@ -28,3 +31,16 @@ secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
 accesslog = None
 loglevel = _settings["log_level"]
+
+
+def post_worker_init(worker: Any) -> None:
+    """Sockets do not end by themselves: after SIGTERM they are closed, and their clients connect elsewhere."""
+
+    def close_sockets_when_it_ends() -> None:
+        while worker.alive:
+            time.sleep(0.1)
+        engine = worker.wsgi.extensions["socketio"].server.eio
+        for socket in list(engine.sockets.values()):
+            socket.close(wait=False)
+
+    threading.Thread(target=close_sockets_when_it_ends, daemon=True).start()

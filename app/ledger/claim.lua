@@ -1,6 +1,7 @@
 -- Gives the turn to one worker, with the history to send.
--- a: turn_id, fence (new and random), had? (a worker whose write was refused: its fence), lease (ms), max_attempts, grace,
---    ttl, gave_up (error as JSON), defaults {provider, models}, window {messages, bytes}
+-- a: turn_id, fence (new and random), lease (ms), max_attempts, grace, ttl, gave_up (error as JSON),
+--    defaults {provider, models}, window {messages, bytes}; and of a worker whose write was refused and who would write
+--    its text again: had (its fence), had_attempt, wrote {provider, model}, new_epoch
 -- Returns {'gone' | 'busy'}, {'given_up', next turn or ''}, or {'claimed', facts as JSON, message, history …} with the
 -- history newest first, as stored.
 local status = redis.call('HGET', turns, 's:' .. a.turn_id)
@@ -15,6 +16,10 @@ if not repeated then
   if attempts >= a.max_attempts then
     return { 'given_up', conclude(a.turn_id, 'failed', 'null', a.gave_up) or '' }
   end
+  -- The ledger has less than that worker wrote, and so less than clients have seen.
+  if a.had and (fence == a.had or attempts < a.had_attempt) then
+    redis.call('HSET', meta, 'epoch', a.new_epoch)
+  end
   attempts = redis.call('HINCRBY', turns, 'a:' .. a.turn_id, 1)
 end
 
@@ -24,6 +29,7 @@ local set_provider, set_model = field('provider'), field('model')
 local provider = turn.provider or (set_provider ~= '' and set_provider) or a.defaults.provider
 local model = turn.model or (set_model ~= '' and set_provider == provider and set_model) or a.defaults.models[provider] or ''
 local memory = field('memory') == '1'
+if a.wrote then provider, model = a.wrote.provider, a.wrote.model end
 if turn.memory ~= nil then memory = turn.memory end
 
 if not repeated then

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -223,8 +224,12 @@ class Ledger:
             conversation_id,
             {
                 "turn_id": turn_id,
-                "fence": secrets.token_hex(8),
+                # One made again has a fence of its own for good, so that it may be repeated if its answers are lost.
+                "fence": _after(had.fence) if had else secrets.token_hex(8),
                 "had": had.fence if had else None,
+                "had_attempt": had.attempt if had else None,
+                "wrote": {"provider": had.provider, "model": had.model} if had else None,
+                "new_epoch": _new_epoch(),
                 "max_attempts": MAX_ATTEMPTS,
                 "gave_up": orjson.dumps(GAVE_UP).decode(),
                 "defaults": {"provider": default_provider, "models": default_models},
@@ -386,6 +391,10 @@ def title_of(text: str) -> str:
         return line
     head = line[:TITLE_CHARS]
     return (head.rsplit(" ", 1)[0] if " " in head[TITLE_CHARS // 2 :] else head) + "…"
+
+
+def _after(fence: str) -> str:
+    return sha256(fence.encode()).hexdigest()[:16]
 
 
 def _new_epoch() -> str:

@@ -24,7 +24,7 @@ class Pump:
         self._ledger = ledger
         self._heartbeat = heartbeat
         self._sleep = sleep
-        self._replies: dict[str, Reply] = {}
+        self._replies: set[Reply] = set()
         self._hand_back_at: float | None = None
         self._wake = threading.Event()
         self._start = threading.Lock()
@@ -32,14 +32,14 @@ class Pump:
         self._log = get_logger(__name__)
 
     def add(self, reply: Reply) -> None:
-        self._replies[reply.claim.turn_id] = reply
+        self._replies.add(reply)
         with self._start:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
                 self._thread.start()
 
     def discard(self, reply: Reply) -> None:
-        self._replies.pop(reply.claim.turn_id, None)
+        self._replies.discard(reply)
 
     def wake(self) -> None:
         """There is something to write."""
@@ -47,9 +47,10 @@ class Pump:
 
     def look_at(self, turn_id: str) -> None:
         """Somebody says that this turn was ended over its worker's head: ask the ledger now."""
-        if reply := self._replies.get(turn_id):
-            reply.show_life()
-            self.wake()
+        for reply in list(self._replies):
+            if reply.claim.turn_id == turn_id:
+                reply.show_life()
+                self.wake()
 
     @property
     def draining(self) -> bool:
@@ -81,27 +82,30 @@ class Pump:
                 self._wake.set()
 
     def _write_all(self) -> None:
-        due = []
-        for reply in list(self._replies.values()):
-            if reply.refused:
-                reply.claim_again()
+        replies, due, failed = list(self._replies), [], None
+        for reply in replies:
             reply.check_deadlines()
+        for reply in replies:
+            if reply.refused and not reply.lost:
+                try:
+                    reply.claim_again()
+                except UNREACHABLE:
+                    raise
+                except Exception as exc:
+                    failed = exc
             write = reply.next_write(self._heartbeat)
             if write is not None:
                 due.append((reply, write))
-        if not due:
-            return
-        results = self._ledger.write([write for _, write in due])
-        refused = None
+        results = self._ledger.write([write for _, write in due]) if due else []
         for (reply, _), result in zip(due, results, strict=True):
             if isinstance(result, Finished):
                 reply.written(result)
             else:
-                refused = result
-        if refused is not None:
-            raise refused
+                failed = result
+        if failed is not None:
+            raise failed
 
     def _hand_back(self) -> None:
-        for reply in list(self._replies.values()):
+        for reply in list(self._replies):
             self._ledger.release(reply.claim)
             reply.give_up()

@@ -53,6 +53,7 @@ class Reply:
         self._heard: float | None = None
         self._written = self._began
         self._listening = False
+        self._asked = False
 
     # --- The reader's side ----------------------------------------------------------------------------------------
 
@@ -105,8 +106,10 @@ class Reply:
                     if text:
                         self._chunk += 1
                     self._pending = Write(self.claim, self._chunk, text, self._finish)
-                elif self._clock() - self._written >= heartbeat:
+                elif self._asked or self._clock() - self._written >= heartbeat:
                     self._pending = Write(self.claim, self._chunk, "")
+                if self._pending is not None:
+                    self._asked = False
             return self._pending
 
     def written(self, result: Finished) -> None:
@@ -134,6 +137,8 @@ class Reply:
     def give_up(self, next_turn: str | None = None) -> None:
         """The turn is no longer this worker's: the provider is cut off, and nothing more is written."""
         with self._lock:
+            if self._over.is_set():
+                return
             self.lost = True
             self._next_turn = next_turn
             self._over.set()
@@ -142,7 +147,7 @@ class Reply:
     def show_life(self) -> None:
         """Makes the next sign of life due now, and so finds out whether the turn is still this worker's."""
         with self._lock:
-            self._written = float("-inf")
+            self._asked = True
 
     def check_deadlines(self) -> None:
         with self._lock:

@@ -1,11 +1,16 @@
 """Who works on a turn, and what it is told."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from app.ledger import Busy, Finish, GivenUp, Gone
+from app.connections import connect
+from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, Snapshot, Write
 from app.ledger.ledger import GAVE_UP, MAX_ATTEMPTS
 from app.ledger.models import Json
-from tests.ledger.harness import LEASE, Lab
+from tests.ledger.harness import LEASE, PROVIDERS, Lab, make_ledger
+from tests.ledger.proxy import Proxy
+from tests.support.redis_server import RedisServer
 
 
 def test_a_claim(lab: Lab) -> None:
@@ -93,6 +98,110 @@ def test_given_up_keeps_what_has_been_shown(lab: Lab) -> None:
     assert lab.write(claim, 2, "late").written == "refused"
     assert lab.try_claim(conversation_id, turn_id) == Gone()
     assert lab.claim(conversation_id, following).attempt == 1
+
+
+@pytest.fixture(params=["cut_before", "cut_after"])
+def faulty(lab: Lab, server: RedisServer, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """Its next call is cut off once."""
+    with Proxy(server.port) as proxy:
+        client = connect(proxy.url)
+        ledger = make_ledger(client, lab.clock)
+        assert ledger.sweep() == []  # connected
+        setattr(proxy, request.param, 1)
+        yield ledger
+        assert (proxy.cut_before, proxy.cut_after) == (0, 0), "nothing was cut off"
+        client.close()
+
+
+def test_an_answer_that_is_lost_is_no_attempt_more(lab: Lab, faulty: Ledger) -> None:
+    conversation_id = _talked(lab, 2)
+    turn_id = lab.send(conversation_id).answer["turn_id"]
+    lab.tap.take()
+    claim = faulty.claim(
+        conversation_id, turn_id, default_provider="p", default_models=PROVIDERS, max_messages=20, max_bytes=100_000
+    )
+    assert isinstance(claim, Claimed)
+    assert claim.attempt == 1
+    assert [message["text"] for message in claim.history] == ["q0", "a0", "q1", "a1"]
+    assert (claim.provider, claim.model, claim.memory, claim.question["text"]) == ("p", "p-1", True, "Hello")
+    [started] = lab.tap.events(conversation_id)
+    assert (started["type"], started["attempt"]) == ("turn.started", 1)
+    assert lab.try_claim(conversation_id, turn_id) == Busy()
+    assert faulty.write([Write(claim, 1, "Hi", Finish("done"))]) == [Finished("ok")]
+    assert lab.reply_to(conversation_id, turn_id)["text"] == "Hi"
+
+
+def test_the_last_attempt_whose_answer_is_lost(lab: Lab, faulty: Ledger) -> None:
+    conversation_id, turn_id = lab.conversation()
+    for _ in range(1, MAX_ATTEMPTS):
+        lab.claim(conversation_id, turn_id)
+        lab.clock.advance(LEASE)
+    claim = faulty.claim(
+        conversation_id, turn_id, default_provider="p", default_models=PROVIDERS, max_messages=20, max_bytes=100_000
+    )
+    assert isinstance(claim, Claimed)
+    assert claim.attempt == MAX_ATTEMPTS
+    assert lab.write(claim, 1, "Hi", Finish("done")).written == "ok"
+
+
+def test_a_turn_that_is_given_back(lab: Lab) -> None:
+    conversation_id, turn_id = lab.conversation()
+    claim = lab.claim(conversation_id, turn_id)
+    lab.write(claim, 1, "One")
+    lab.tap.take()
+    assert lab.ledger.sweep() == []
+    assert lab.ledger.release(claim) == "ok"
+    assert lab.tap.take() == [], "nobody need know"
+    assert (lab.meta(conversation_id)["lease"], lab.due(conversation_id)) == ("0", lab.clock.now)
+    found = lab.ledger.open(lab.owner, conversation_id)
+    assert isinstance(found, Snapshot)
+    assert [(turn["turn_id"], turn["text"]) for turn in found.turns] == [(turn_id, "One")]
+    for late in (Write(claim, 2, "two"), Write(claim, 1, ""), Write(claim, 2, "two", Finish("done"))):
+        assert lab.ledger.write([late]) == [Finished("refused")]
+    assert lab.ledger.sweep() == [(conversation_id, turn_id)]
+    heir = lab.claim(conversation_id, turn_id)
+    assert heir.attempt == 2
+    assert lab.write(heir, 1, "Uno", Finish("done")).written == "ok"
+    assert lab.reply_to(conversation_id, turn_id)["text"] == "Uno"
+
+
+def test_a_turn_that_is_stopped_after_it_was_given_back(lab: Lab) -> None:
+    conversation_id, turn_id = lab.conversation()
+    claim = lab.claim(conversation_id, turn_id)
+    lab.write(claim, 1, "One")
+    lab.ledger.release(claim)
+    assert lab.ledger.stop(lab.owner, conversation_id, turn_id) == ("stopped", None)
+    assert lab.reply_to(conversation_id, turn_id)["text"] == "One"
+    assert lab.try_claim(conversation_id, turn_id) == Gone()
+    assert lab.due(conversation_id) is None
+
+
+@pytest.mark.parametrize("how", ["given back before", "taken over", "answered"])
+def test_what_is_not_ones_own_cannot_be_given_back(lab: Lab, how: str) -> None:
+    conversation_id, turn_id = lab.conversation()
+    claim = lab.claim(conversation_id, turn_id)
+    if how == "given back before":
+        lab.ledger.release(claim)
+    elif how == "taken over":
+        lab.clock.advance(LEASE)
+        lab.claim(conversation_id, turn_id)
+    else:
+        lab.write(claim, 1, "One", Finish("done"))
+    before = lab.dump(conversation_id)
+    assert lab.ledger.release(claim) == "refused"
+    assert lab.dump(conversation_id) == before
+
+
+def test_given_back_too_often(lab: Lab) -> None:
+    conversation_id, turn_id = lab.conversation()
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        claim = lab.claim(conversation_id, turn_id)
+        assert claim.attempt == attempt
+        lab.write(claim, 1, f"try {attempt}")
+        lab.ledger.release(claim)
+    assert lab.try_claim(conversation_id, turn_id) == GivenUp(None)
+    reply = lab.reply_to(conversation_id, turn_id)
+    assert (reply["text"], reply["status"], reply["error"]) == (f"try {MAX_ATTEMPTS}", "failed", GAVE_UP)
 
 
 def _told(lab: Lab, conversation_id: str, **window: int) -> list[str]:

@@ -2,17 +2,20 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ledger import Claimed, Finish, Finished, Write
+from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Write
 from app.providers.base import Usage
 from app.turns.reply import Reply, Timeouts
 
-CLAIM = Claimed("c", "t", 1, 1, "p", "m", True, "", {"text": "Hello"})
+CLAIM = Claimed("c", "t", "first", 1, "p", "m", True, "", {"text": "Hello"})
+AGAIN = replace(CLAIM, fence="second", attempt=2)
 OK = Finished("ok")
+REFUSED = Finished("refused")
 DONE = Finish("done")
 
 
@@ -38,14 +41,34 @@ class Stream:
         self.aborted += 1
 
 
+@dataclass
+class Ledger:
+    """What it says to claims that are made again; an error is raised."""
+
+    answers: list[Claimed | Busy | Gone | GivenUp | Exception] = field(default_factory=list)
+    asked: list[Claimed] = field(default_factory=list)
+
+    def __call__(self, had: Claimed) -> Claimed | Busy | Gone | GivenUp:
+        self.asked.append(had)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def reply(clock: Clock) -> Reply:
-    return Reply(CLAIM, Timeouts(first_token=60, idle=30, total=600), clock)
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+def reply(clock: Clock, ledger: Ledger) -> Reply:
+    return Reply(CLAIM, Timeouts(first_token=60, idle=30, total=600), clock, ledger)
 
 
 def test_text_is_taken_in_numbered_pieces(reply: Reply) -> None:
@@ -66,7 +89,7 @@ def test_the_last_piece(reply: Reply) -> None:
     reply.end(DONE)
     assert reply.next_write(1) == Write(CLAIM, 1, "One", DONE)
     reply.written(Finished("ok", "next"))
-    assert reply.wait_until_over() == Finished("ok", "next")
+    assert reply.wait_until_over() == "next"
     assert not reply.lost
     assert reply.next_write(0) is None
 
@@ -79,7 +102,8 @@ def test_the_end_after_the_last_piece(reply: Reply) -> None:
     reply.written(OK)
     assert reply.next_write(1) == Write(CLAIM, 1, "", DONE)
     reply.written(OK)
-    assert reply.wait_until_over() == OK
+    assert reply.wait_until_over() is None
+    assert not reply.lost
 
 
 def test_an_empty_reply(reply: Reply) -> None:
@@ -111,29 +135,164 @@ def test_an_end_that_comes_while_a_sign_of_life_is_on_its_way(reply: Reply, cloc
     assert reply.next_write(1) == Write(CLAIM, 0, "", DONE)
 
 
-@pytest.mark.parametrize("answer", ["fenced", "rollback"])
-def test_a_reply_that_is_somebody_elses(reply: Reply, answer: str) -> None:
+@pytest.mark.parametrize(("answer", "following"), [(Busy(), None), (Gone(), None), (GivenUp("next"), "next")])
+def test_a_reply_that_is_somebody_elses(
+    reply: Reply, ledger: Ledger, answer: Busy | Gone | GivenUp, following: str | None
+) -> None:
     stream = Stream()
     reply.listen_to(stream)
     reply.feed("One")
     reply.next_write(1)
-    reply.written(Finished(answer))  # type: ignore[arg-type]
+    reply.written(REFUSED)
+    assert (reply.refused, reply.lost, stream.aborted) == (True, False, 0), "it may still be this worker's"
+    ledger.answers = [answer]
+    reply.claim_again()
+    assert ledger.asked == [CLAIM]
     assert reply.lost
     assert stream.aborted == 1
     assert reply.wait(60), "who waits is woken"
     assert reply.stop_listening() is None, "nothing is wrong with the provider"
-    assert reply.wait_until_over().written == answer
+    assert reply.wait_until_over() == following
     reply.feed("two")
     assert reply.next_write(0) is None
 
 
-def test_who_listens_too_late_is_told_at_once(reply: Reply) -> None:
+def test_a_reply_that_is_claimed_again_is_written_once_more(reply: Reply, ledger: Ledger) -> None:
+    stream = Stream()
+    reply.listen_to(stream)
+    for number, text in enumerate(["One, ", "two, ", "three, "], 1):
+        reply.feed(text)
+        assert reply.next_write(1) == Write(CLAIM, number, text)
+        reply.written(REFUSED if number == 3 else OK)
+    reply.feed("four, ")
+    assert reply.next_write(0) is None, "nothing is written under a claim that is none"
+    ledger.answers = [AGAIN]
+    reply.claim_again()
+    assert reply.claim == AGAIN
+    assert not reply.refused
+    assert reply.next_write(1) == Write(AGAIN, 1, "One, two, three, four, ")
+    reply.feed("five")
+    assert reply.next_write(1) == Write(AGAIN, 1, "One, two, three, four, ")
+    reply.written(OK)
+    reply.end(DONE)
+    assert reply.next_write(1) == Write(AGAIN, 2, "five", DONE)
+    reply.written(Finished("ok", "next"))
+    assert reply.wait_until_over() == "next"
+    assert (reply.lost, stream.aborted) == (False, 0)
+    assert not reply.wait(0)
+
+
+def test_a_last_piece_that_is_refused_is_written_again_with_the_rest(reply: Reply, ledger: Ledger) -> None:
+    reply.feed("One, ")
+    assert reply.next_write(1) == Write(CLAIM, 1, "One, ")
+    reply.written(OK)
+    reply.feed("two")
+    reply.end(DONE)
+    assert reply.next_write(1) == Write(CLAIM, 2, "two", DONE)
+    reply.written(REFUSED)
+    ledger.answers = [AGAIN]
+    reply.claim_again()
+    assert reply.next_write(1) == Write(AGAIN, 1, "One, two", DONE)
+    reply.written(OK)
+    assert reply.wait_until_over() is None
+    assert not reply.lost
+
+
+def test_a_sign_of_life_that_is_refused(reply: Reply, ledger: Ledger, clock: Clock) -> None:
+    clock.now += 1
+    assert reply.next_write(1) == Write(CLAIM, 0, "")
+    reply.written(REFUSED)
+    ledger.answers = [AGAIN]
+    reply.claim_again()
+    assert reply.next_write(1) is None, "the claim is one itself"
+    clock.now += 1
+    assert reply.next_write(1) == Write(AGAIN, 0, "")
+
+
+def test_refused_time_and_again(reply: Reply, ledger: Ledger) -> None:
+    third = replace(AGAIN, fence="third", attempt=3)
     reply.feed("One")
     reply.next_write(1)
-    reply.written(Finished("fenced"))
+    reply.written(REFUSED)
+    ledger.answers = [AGAIN, third, Busy()]
+    reply.claim_again()
+    assert reply.next_write(1) == Write(AGAIN, 1, "One")
+    reply.written(REFUSED)
+    reply.claim_again()
+    assert reply.next_write(1) == Write(third, 1, "One")
+    reply.written(REFUSED)
+    reply.claim_again()
+    assert ledger.asked == [CLAIM, AGAIN, third]
+    assert reply.lost
+
+
+def test_a_claim_that_could_not_be_made_is_made_later(reply: Reply, ledger: Ledger) -> None:
+    reply.feed("One")
+    reply.next_write(1)
+    reply.written(REFUSED)
+    ledger.answers = [ConnectionError(), AGAIN]
+    with pytest.raises(ConnectionError):
+        reply.claim_again()
+    assert (reply.refused, reply.lost) == (True, False)
+    assert reply.next_write(0) is None
+    reply.claim_again()
+    assert reply.next_write(1) == Write(AGAIN, 1, "One")
+
+
+def test_who_listens_too_late_is_told_at_once(reply: Reply, ledger: Ledger) -> None:
+    reply.feed("One")
+    reply.next_write(1)
+    reply.written(REFUSED)
+    ledger.answers = [Gone()]
+    reply.claim_again()
     stream = Stream()
     reply.listen_to(stream)
     assert stream.aborted == 1
+
+
+def test_a_reply_that_is_given_up(reply: Reply) -> None:
+    stream = Stream()
+    reply.listen_to(stream)
+    reply.feed("One")
+    assert reply.next_write(1) is not None
+    reply.give_up()
+    assert (reply.lost, stream.aborted) == (True, 1)
+    assert reply.wait(60)
+    assert reply.stop_listening() is None
+    assert reply.wait_until_over() is None
+    assert reply.next_write(0) is None
+
+
+def test_a_reply_that_is_saved_cannot_be_given_up(reply: Reply) -> None:
+    reply.end(DONE)
+    reply.next_write(1)
+    reply.written(Finished("ok", "next"))
+    reply.give_up()
+    assert not reply.lost
+    assert reply.wait_until_over() == "next"
+
+
+def test_a_sign_of_life_that_is_asked_for(reply: Reply) -> None:
+    reply.feed("One")
+    reply.next_write(1)
+    reply.written(OK)
+    assert reply.next_write(3600) is None
+    reply.show_life()
+    assert reply.next_write(3600) == Write(CLAIM, 1, "")
+    reply.written(OK)
+    assert reply.next_write(3600) is None, "once"
+    reply.show_life()
+    reply.feed("two")
+    assert reply.next_write(3600) == Write(CLAIM, 2, "two"), "text is one as well"
+
+
+def test_a_sign_of_life_that_is_asked_for_while_a_piece_is_on_its_way(reply: Reply) -> None:
+    """The ledger may have answered before what the asker knows of."""
+    reply.feed("One")
+    assert reply.next_write(3600) is not None
+    reply.show_life()
+    reply.written(OK)
+    assert reply.next_write(3600) == Write(CLAIM, 1, "")
 
 
 @pytest.mark.parametrize(
@@ -199,17 +358,35 @@ def test_no_deadline_while_nobody_listens(reply: Reply, clock: Clock) -> None:
     assert stream.aborted == 0
 
 
-@given(st.lists(st.one_of(st.text(min_size=1, max_size=3), st.sampled_from([True, False, None])), max_size=40))
-def test_no_text_is_lost_or_moved(steps: list[str | bool | None]) -> None:
-    """Text is fed; the pump tries (True: it was written; False: it failed and is sent again; None: time passes)."""
+@given(
+    st.lists(st.one_of(st.text(min_size=1, max_size=3), st.sampled_from(["OK", "AWAY", "LESS", "LATER"])), max_size=40)
+)
+def test_no_text_is_lost_or_moved(steps: list[str]) -> None:
+    """Text is fed; the pump tries, and the piece is written, or not (and is sent again), or refused, as the ledger has
+    less than it had; or time passes."""
     clock = Clock()
-    reply = Reply(CLAIM, Timeouts(), clock)
+    claims = 1
     fed, ledger, chunk = "", "", 0
 
-    def write(*, succeeds: bool) -> None:
+    def claim_again(had: Claimed) -> Claimed:
+        nonlocal claims, ledger, chunk
+        assert had.fence == str(claims)
+        claims += 1
+        ledger, chunk = "", 0
+        return replace(CLAIM, fence=str(claims), attempt=claims)
+
+    reply = Reply(replace(CLAIM, fence="1"), Timeouts(), clock, claim_again)
+
+    def write(outcome: str) -> None:
         nonlocal ledger, chunk
         piece = reply.next_write(1)
-        if piece is None or not succeeds:
+        if piece is None or outcome == "AWAY":
+            return
+        assert piece.claim.fence == str(claims)
+        if outcome == "LESS":
+            reply.written(REFUSED)
+            assert reply.next_write(0) is None
+            reply.claim_again()
             return
         if piece.text:
             assert piece.chunk == chunk + 1
@@ -218,27 +395,28 @@ def test_no_text_is_lost_or_moved(steps: list[str | bool | None]) -> None:
         reply.written(OK)
 
     for step in steps:
-        if isinstance(step, str):
+        if step == "LATER":
+            clock.now += 2
+        elif step in {"OK", "AWAY", "LESS"}:
+            write(step)
+        else:
             reply.feed(step)
             fed += step
-        elif step is None:
-            clock.now += 2
-        else:
-            write(succeeds=step)
     reply.end(DONE)
-    write(succeeds=True)
-    write(succeeds=True)
+    write("OK")
+    write("OK")
     assert ledger == fed
-    assert reply.wait_until_over() == OK
+    assert reply.wait_until_over() is None
+    assert not reply.lost
 
 
 def test_waiting_until_it_is_over(reply: Reply) -> None:
-    found: list[Finished] = []
+    found: list[str | None] = []
     waiting = threading.Thread(target=lambda: found.append(reply.wait_until_over()))
     waiting.start()
     reply.end(DONE)
     assert reply.next_write(1) is not None
     assert waiting.is_alive()
-    reply.written(OK)
+    reply.written(Finished("ok", "next"))
     waiting.join(10)
-    assert found == [OK]
+    assert found == ["next"]
