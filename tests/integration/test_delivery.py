@@ -65,3 +65,29 @@ def test_a_web_process_hears_only_of_rooms_that_it_holds(either: Stack) -> None:
     about_it = {name for name, data in heard_by_all if answer["turn_id"].encode() in data}
     assert about_it == {channel}, "a reply's events go to its own room only"
     assert other.received == []
+
+
+def test_a_reader_that_stalls_gets_every_frame_whole_and_holds_up_nobody(either: Stack) -> None:
+    session = either.session()
+    stalled = either.raw(session)
+    conversation_id = either.api(session)("POST", "/api/conversations", json={}).json()["id"]
+    assert stalled.ask("open_conversation", {"conversation_id": conversation_id})["ok"]
+    code = (
+        "for number in range(60):\n"
+        f"    emitter.emit('large', [number, chr(97 + number % 26) * 200_000], room='c:{conversation_id}')\n"
+        f"    emitter.emit('small', number, room='c:{conversation_id}')\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", f"{PLAIN.format(url=either.redis.url)}\n{code}"],
+        env=clean_environment(either.folder),
+        cwd=ROOT,
+        check=True,
+        timeout=60,
+    )
+    # Far more than the buffers between hold: its writer is blocked now. Others are served all the same.
+    assert either.client().talk(either.secret_text())["status"] == "done"
+    for number in range(60):
+        large, small = stalled.receive(), stalled.receive()
+        assert large == f'42["large",[{number},"{chr(97 + number % 26) * 200_000}"]]'
+        assert small == f'42["small",{number}]'
+    assert stalled.works()
