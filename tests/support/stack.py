@@ -42,7 +42,7 @@ class Web(Part):
     def _says_so(self) -> bool:
         try:
             return requests.get(f"{self.url}/healthz", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:  # gunicorn listens before its worker serves
             return False
 
 
