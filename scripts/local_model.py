@@ -40,7 +40,10 @@ def main() -> None:
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * SLOT_TOKENS
     params.n_predict = REPLY_TOKENS
-    params.sampling.temp = 0.3  # so small a model loses the thread at higher ones
+    # So small a model loses the thread at higher temperatures, and repeats itself at this one unless it is held back.
+    params.sampling.temp = 0.2
+    params.sampling.top_p = 0.9
+    params.sampling.penalty_repeat = 1.05
     # One core is left to the others: these threads spin while they wait for one another, and do not share well.
     params.cpuparams.n_threads = max(1, (os.cpu_count() or 1) - 1)
     params.verbosity = 0
