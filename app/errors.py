@@ -58,10 +58,6 @@ class QueueFull(AppError):
     code, status = "queue_full", 429
 
 
-class Conflict(AppError):
-    code, status = "conflict", 409
-
-
 class Unavailable(AppError):
     code, status = "unavailable", 503
 
