@@ -11,6 +11,7 @@ from celery import Celery, signals
 from app.logs import configure_logs
 from app.services import build_worker
 from app.settings import Settings, SettingsError
+from tasks.background import register_background
 from tasks.celery_app import make_celery
 from tasks.hints import CeleryHints
 from tasks.reply import register_reply
@@ -29,6 +30,7 @@ def make_worker() -> Celery:
     celery = make_celery(settings)
     services = build_worker(settings, CeleryHints(celery))
     register_reply(celery, services.runner)
+    register_background(celery, services.background)
 
     @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def warm_up(**_: Any) -> None:

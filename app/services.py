@@ -14,6 +14,7 @@ from app.ledger.presence import Presence
 from app.memory.window import Window
 from app.providers.registry import Registry, build_providers
 from app.settings import Settings
+from app.turns.background import Background, BackgroundOptions
 from app.turns.chat import Chat
 from app.turns.endings import Endings
 from app.turns.hints import Hints
@@ -42,6 +43,7 @@ class WorkerServices:
     """`start` and `drain` are for the process's begin and end; `drain` is safe in a signal handler."""
 
     runner: Runner
+    background: Background
     registry: Registry
     start: Callable[[], None]
     drain: Callable[[], None]
@@ -67,7 +69,13 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
         sessions=Sessions(
             redis, secret=settings.secret_key.get_secret_value(), ttl_seconds=settings.session_ttl_seconds
         ),
-        chat=Chat(ledger, registry, hints, max_message_chars=settings.max_message_chars),
+        chat=Chat(
+            ledger,
+            registry,
+            hints,
+            max_message_chars=settings.max_message_chars,
+            max_message_tokens=settings.memory_tokens,
+        ),
         presence=Presence(redis),
         manager=RoomManager(connect(settings.socketio_message_queue), last_events, rewound),
     )
@@ -76,13 +84,24 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
 def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
     ledger = _ledger(settings)
     pump = Pump(ledger, heartbeat=min(1.0, settings.lease_seconds / 4))
+    window = Window(settings.memory_messages, settings.memory_tokens)
+    registry = _registry(settings)
+    background = Background(
+        ledger,
+        registry,
+        BackgroundOptions(
+            window, title_model=_model(settings.title_model), summary_model=_model(settings.summary_model)
+        ),
+    )
     options = RunOptions(
         system_prompt=settings.system_prompt,
-        window=Window(settings.memory_messages, settings.memory_tokens),
+        window=window,
         timeouts=Timeouts(settings.llm_first_token_timeout, settings.llm_idle_timeout, settings.llm_total_timeout),
         retries=settings.llm_retries,
+        prices=settings.prices,
+        titles=background.titles,
+        summaries=background.summaries and window.max_messages > 0,
     )
-    registry = _registry(settings)
     redis = connect(settings.redis_url, max_connections=4)
     sweeper = Sweeper(ledger, hints, Presence(redis), seconds=settings.sweep_seconds)
     endings = Endings(Subscriber(redis, {ENDED_CHANNEL}).messages, pump)
@@ -95,7 +114,11 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         sweeper.stop()
         pump.drain(DRAIN_SECONDS)
 
-    return WorkerServices(Runner(ledger, registry, pump, hints, options), registry, start, drain)
+    return WorkerServices(Runner(ledger, registry, pump, hints, options), background, registry, start, drain)
+
+
+def _model(setting: str) -> str | None:
+    return None if setting == "off" else setting
 
 
 def _ledger(settings: Settings) -> Ledger:

@@ -6,6 +6,8 @@ from app.connections import celery_broker
 from app.settings import Settings
 
 REPLY = "reply"
+TITLE = "title"
+SUMMARY = "summary"
 QUEUE = "replies"
 
 

@@ -91,6 +91,9 @@ class Stack:
             "REDIS_URL": self.redis.url,
             "PROVIDERS": self.model.providers,
             "SECRET_KEY": SECRET_KEY,
+            # Tests count what the model is asked; those of titles and summaries ask for them.
+            "TITLE_MODEL": "off",
+            "SUMMARY_MODEL": "off",
             **self._environ,
         }
 
