@@ -13,9 +13,9 @@ from app.ledger.ledger import MAX_ATTEMPTS
 from app.turns.pump import Pump
 from app.turns.reply import Reply, Timeouts
 from tests.ledger.harness import LEASE, Lab, make_lab, make_ledger
-from tests.ledger.proxy import Proxy
 from tests.ledger.test_reclaim import Copy, claim_again
 from tests.support.processes import eventually
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.unit.test_reply import Stream
 
