@@ -193,4 +193,5 @@ class Stack:
 
 
 def _shell(name: str) -> list[str]:
-    return ["sh", "-c", procfile_command(name)]
+    # Without `exec` a SIGTERM would end the shell at once, and it would look as if the process itself had.
+    return ["sh", "-c", f"exec {procfile_command(name)}"]

@@ -577,6 +577,14 @@ def test_replies_that_do_not_are_given_back(bench: Bench) -> None:
     assert bench.shown(left) == "One"
 
 
+def test_being_told_to_go_again_gives_no_further_time(bench: Bench) -> None:
+    reply = bench.reply()
+    bench.pump.drain(0)
+    bench.pump.drain(3600)
+    assert bench.over(reply) is None
+    assert reply.lost
+
+
 def test_the_last_text_is_written_before_a_reply_is_given_back(bench: Bench) -> None:
     reply = bench.prepare(bench.lab.claim(*bench.lab.conversation()))
     reply.feed("One")
