@@ -32,15 +32,6 @@ def attempts(client: ChatClient, turn_id: str) -> list[int]:
     return [e["attempt"] for e in client.received if e["type"] == "turn.started" and e["turn_id"] == turn_id]
 
 
-def assert_answered_once(stack: Stack, client: ChatClient, conversation_id: str, turn_ids: list[str]) -> None:
-    """Each of them ended once and has one saved reply, in this order, and the client shows just that."""
-    saved = stack.assert_saved_as_shown(client, conversation_id)
-    assert [message["turn_id"] for message in saved if message["role"] == "assistant"] == turn_ids
-    assert [event["turn_id"] for event in client.received if event["type"] == "turn.finished"] == turn_ids
-    assert client.view(conversation_id).turns == {}
-    assert (client.gaps, client.disconnects) == (0, [])
-
-
 @pytest.mark.parametrize(
     ("mode", "step", "asked", "tries"),
     [
@@ -85,7 +76,7 @@ def test_a_worker_that_dies_at_this_step(fragile: Stack, step: str, asked: int, 
     assert attempts(client, second) == [1]
     assert len(fragile.model.requests(text)) == asked
     assert len(fragile.model.requests(following)) == 1
-    assert_answered_once(fragile, client, conversation_id, [turn_id, second])
+    fragile.assert_answered_once(client, conversation_id, [turn_id, second])
     fragile.assert_saved_as_shown(tab, conversation_id)
 
 
@@ -111,7 +102,7 @@ def test_a_turn_that_kills_its_worker_every_time_is_given_up(fragile: Stack) -> 
     assert attempts(client, turn_id) == [1, 2, 3]
     assert attempts(client, second) == [1]
     assert len(fragile.model.requests(text)) == 2
-    assert_answered_once(fragile, client, conversation_id, [turn_id, second])
+    fragile.assert_answered_once(client, conversation_id, [turn_id, second])
 
 
 @pytest.mark.parametrize(("mode", "how"), [("gevent", "silent"), ("eventlet", "broken")])
@@ -143,4 +134,4 @@ def test_a_worker_cut_off_from_redis_is_taken_over_and_its_late_words_do_not_cou
         third = client.send(fragile.secret_text(), conversation_id)["turn_id"]
         client.wait_finished(third, LONG)
     assert attempts(client, turn_id) == [1, 2]
-    assert_answered_once(fragile, client, conversation_id, [turn_id, second, third])
+    fragile.assert_answered_once(client, conversation_id, [turn_id, second, third])

@@ -31,16 +31,6 @@ def starts(client: ChatClient, conversation_id: str) -> list[tuple[str, int]]:
     return [(event["turn_id"], event["attempt"]) for event in events if event["type"] == "turn.started"]
 
 
-def assert_answered_once(stack: Stack, client: ChatClient, conversation_id: str, turn_ids: list[str]) -> None:
-    """Each of them ended once and has one saved reply, in this order, and the client shows just that."""
-    saved = stack.assert_saved_as_shown(client, conversation_id)
-    assert [message["turn_id"] for message in saved if message["role"] == "assistant"] == turn_ids
-    events = client.view(conversation_id).applied
-    assert [event["turn_id"] for event in events if event["type"] == "turn.finished"] == turn_ids
-    assert client.view(conversation_id).turns == {}
-    assert (client.gaps, client.disconnects) == (0, [])
-
-
 def test_replies_that_end_soon_are_finished_and_the_others_handed_over(fragile: Stack) -> None:
     session = fragile.session()
     client, tab = fragile.client(session), fragile.client(session, web=1)
@@ -70,5 +60,5 @@ def test_replies_that_end_soon_are_finished_and_the_others_handed_over(fragile: 
     assert starts(client, late) == [(late_turn, 1), (late_turn, 2), (waiting_late, 1)]
     assert (len(fragile.model.requests(soon_text)), len(fragile.model.requests(late_text))) == (1, 2)
     for one in (client, tab):
-        assert_answered_once(fragile, one, soon, [soon_turn, waiting_soon])
-        assert_answered_once(fragile, one, late, [late_turn, waiting_late])
+        fragile.assert_answered_once(one, soon, [soon_turn, waiting_soon])
+        fragile.assert_answered_once(one, late, [late_turn, waiting_late])
