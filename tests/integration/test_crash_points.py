@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tasks.celery_app import QUEUE
 from tests.integration.conftest import Stacks
 from tests.support.clients import ChatClient
 from tests.support.processes import eventually
@@ -20,6 +21,8 @@ def fragile(stacks: Stacks, mode: Mode) -> Iterator[Stack]:
     """As in conftest, in the mode that the test names."""
     stack = stacks("faults", mode)
     stack.repair()
+    # A hint that is left over would kill a worker too early.
+    eventually(lambda: stack.redis.client.llen(QUEUE) == 0, "no message of an earlier test is left")
     yield stack
     stack.close_clients()
 
