@@ -23,9 +23,6 @@ from app.turns.reply import Timeouts
 from app.turns.run import Runner, RunOptions
 from app.turns.sweep import Sweeper
 
-# Heroku and Railway kill a process 30 seconds after SIGTERM: replies that take longer go to another worker.
-DRAIN_SECONDS = 20.0
-
 
 @dataclass(frozen=True, slots=True)
 class WebServices:
@@ -112,7 +109,7 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
 
     def drain() -> None:
         sweeper.stop()
-        pump.drain(DRAIN_SECONDS)
+        pump.drain(settings.drain_seconds)
 
     return WorkerServices(Runner(ledger, registry, pump, hints, options), background, registry, start, drain)
 

@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(200, ge=1, le=10_000, description="Replies that one worker process carries.")
     lease_seconds: float = Field(10, gt=0, le=600, description="A silent worker's turn is taken over after this.")
     sweep_seconds: float = Field(1, gt=0, le=60, description="How often a worker looks for turns nobody works on.")
+    drain_seconds: float = Field(
+        20, ge=0, le=3600, description="After SIGTERM, replies that take longer than this go to another worker."
+    )
     flush_ms: int = Field(30, ge=0, le=1000, description="Streamed text is passed on at most this often.")
 
     # Sessions and conversations

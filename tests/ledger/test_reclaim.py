@@ -10,7 +10,7 @@ from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, T
 from app.ledger.keys import PARTS, conversation_keys, due_key, listing_key
 from app.ledger.ledger import MAX_ATTEMPTS
 from tests.ledger.harness import LEASE, PROVIDERS, Lab, make_ledger
-from tests.ledger.proxy import Proxy
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.view import View
 

@@ -14,9 +14,9 @@ from app.providers.base import Piece
 from app.turns.pump import Pump
 from app.turns.reply import Reply, Timeouts
 from tests.ledger.harness import LEASE, Lab, make_lab, make_ledger
-from tests.ledger.proxy import Proxy
 from tests.ledger.test_reclaim import Copy, claim_again
 from tests.support.processes import eventually
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.unit.test_reply import Stream
 
@@ -576,6 +576,14 @@ def test_replies_that_do_not_are_given_back(bench: Bench) -> None:
     bench.lab.ledger.stop(bench.lab.owner, stopped.conversation_id, stopped.turn_id)
     assert bench.saved(stopped) == "One"
     assert bench.shown(left) == "One"
+
+
+def test_being_told_to_go_again_gives_no_further_time(bench: Bench) -> None:
+    reply = bench.reply()
+    bench.pump.drain(0)
+    bench.pump.drain(3600)
+    assert bench.over(reply) is None
+    assert reply.lost
 
 
 def test_the_last_text_is_written_before_a_reply_is_given_back(bench: Bench) -> None:
