@@ -7,6 +7,9 @@ from celery import Celery
 from app.logs import get_logger
 from tasks.celery_app import QUEUE, REPLY
 
+# A connection of the pool may have died since it was last used; the second attempt is made on a new one.
+AGAIN = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
 
 class CeleryHints:
     def __init__(self, celery: Celery) -> None:
@@ -19,7 +22,9 @@ class CeleryHints:
 
     def _send(self, conversation_id: str, turn_id: str) -> None:
         try:
-            self._celery.send_task(REPLY, args=(conversation_id, turn_id), queue=QUEUE, retry=False)
+            self._celery.send_task(
+                REPLY, args=(conversation_id, turn_id), queue=QUEUE, retry=True, retry_policy=AGAIN
+            )
         except Exception as exc:
             self._log.warning(
                 "hint not sent; the sweep will", conversation_id=conversation_id, turn_id=turn_id, error=str(exc)
