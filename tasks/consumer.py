@@ -5,7 +5,8 @@ Celery's own waits 2, 4, 6 … seconds between its attempts to reach the broker 
 """
 
 import threading
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 from celery.worker import consumer, pidbox
 from celery.worker.consumer import control
@@ -46,10 +47,8 @@ class Mailbox(pidbox.gPidbox):
                 if resets != self._resets:
                     resets = self._resets
                     self._do_reset(c, connection)
-                try:
+                with suppress(TimeoutError):
                     connection.drain_events(timeout=LISTEN_SECONDS)
-                except TimeoutError:
-                    pass
 
 
 class Control(control.Control):
@@ -67,7 +66,7 @@ class Consumer(consumer.Consumer):
     """Named by Celery's setting `worker_consumer`."""
 
     class Blueprint(consumer.Consumer.Blueprint):
-        default_steps = [
+        default_steps: ClassVar = [
             Control if step == STOCK_CONTROL else step for step in consumer.Consumer.Blueprint.default_steps
         ]
 

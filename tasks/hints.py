@@ -22,9 +22,7 @@ class CeleryHints:
 
     def _send(self, conversation_id: str, turn_id: str) -> None:
         try:
-            self._celery.send_task(
-                REPLY, args=(conversation_id, turn_id), queue=QUEUE, retry=True, retry_policy=AGAIN
-            )
+            self._celery.send_task(REPLY, args=(conversation_id, turn_id), queue=QUEUE, retry=True, retry_policy=AGAIN)
         except Exception as exc:
             self._log.warning(
                 "hint not sent; the sweep will", conversation_id=conversation_id, turn_id=turn_id, error=str(exc)

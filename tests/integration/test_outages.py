@@ -1,10 +1,9 @@
-"""Redis, the broker or the network are away for a while, and processes are replaced: everybody finds back by himself."""
+"""Redis, the broker or the network are away for a while, processes are replaced: everything finds back by itself."""
 
-import os
 import signal
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +13,35 @@ from celery import Celery
 
 from tasks.celery_app import QUEUE, REPLY
 from tests.support.clients import ChatClient, Kind
+from tests.support.http_client import Api
 from tests.support.network import Network
 from tests.support.processes import eventually
 from tests.support.redis_server import RedisServer
-from tests.support.stack import Mode, Stack, Web
+from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
 
 LONG = 40  # seconds of patience where a process starts, a lease ends and a sweep follows
 MODES: list[Mode] = ["gevent", "eventlet"]
 
 
-def assert_answered_once(stack: Stack, client: ChatClient, conversation_id: str, turn_ids: list[str]) -> None:
+def assert_answered_once(client: ChatClient, conversation_id: str, turn_ids: list[str]) -> None:
     """Each of them has one saved reply, in this order, and the client shows just that."""
-    saved = stack.assert_saved_as_shown(client, conversation_id)
-    assert [message["turn_id"] for message in saved if message["role"] == "assistant"] == turn_ids
-    assert client.view(conversation_id).turns == {}
+    shown = client.view(conversation_id)
+    assert shown.messages == Api(client.url, client.session.token).messages(conversation_id)
+    assert [message["turn_id"] for message in shown.messages if message["role"] == "assistant"] == turn_ids
+    assert shown.turns == {}
+
+
+def connect_again(client: ChatClient, url: str | None = None) -> None:
+    def connected() -> bool:
+        try:
+            client.connect(url)
+        except ValueError:  # python-socketio says that the connection is gone before it is ready for another one
+            return False
+        return True
+
+    client.wait_for(lambda: client.disconnects, "the client notices")
+    eventually(connected, "it connects again")
 
 
 def text_of(reply: dict[str, Any]) -> tuple[str, str]:
@@ -96,7 +109,7 @@ def test_a_reply_streams_on_while_redis_is_away(unswept: Stack) -> None:
         assert one.disconnects == []
         starts = [event for event in one.received if event["type"] == "turn.started"]
         assert all(event["attempt"] == 1 for event in starts)
-        assert_answered_once(unswept, one, conversation_id, [turn_id])
+        assert_answered_once(one, conversation_id, [turn_id])
     reply = unswept.api(session).messages(conversation_id)[1]
     assert text_of(reply) == ("done", f"Before. {''.join(meanwhile)}After.")
     assert len(unswept.model.requests(text)) == 1
@@ -105,7 +118,7 @@ def test_a_reply_streams_on_while_redis_is_away(unswept: Stack) -> None:
     next_turns = [client.send(unswept.secret_text(), conversation_id)["turn_id"] for _ in range(2)]
     for one in (client, tab):
         one.wait_reply(conversation_id, next_turns[1])
-        assert_answered_once(unswept, one, conversation_id, [turn_id, *next_turns])
+        assert_answered_once(one, conversation_id, [turn_id, *next_turns])
 
 
 # --- A broker of its own ----------------------------------------------------------------------------------------------
@@ -149,7 +162,7 @@ def test_a_flushed_broker_loses_no_turn(separate: WithBroker) -> None:
     separate.broker.client.flushall()
     gate.open()
     client.wait_reply(conversation_id, turn_ids[-1], LONG)
-    assert_answered_once(stack, client, conversation_id, turn_ids)
+    assert_answered_once(client, conversation_id, turn_ids)
     # Hints, not only sweeps, go on after it.
     assert client.talk(stack.secret_text())["status"] == "done"
     eventually(lambda: worker_answers(separate.broker), "remote control answers")
@@ -167,7 +180,7 @@ def test_a_broker_flushed_while_no_worker_runs_loses_no_turn(separate: WithBroke
     stack.workers[0].start()
     for text, answer in zip(texts, answers, strict=True):
         client.wait_reply(answer["conversation_id"], answer["turn_id"], LONG)
-        assert_answered_once(stack, client, answer["conversation_id"], [answer["turn_id"]])
+        assert_answered_once(client, answer["conversation_id"], [answer["turn_id"]])
         assert len(stack.model.requests(text)) == 1
 
 
@@ -192,7 +205,7 @@ def test_a_broker_that_is_away_holds_up_nothing_that_runs_and_loses_no_turn(sepa
     separate.broker.start()
     for one, answer in zip(texts, answers, strict=True):
         client.wait_reply(answer["conversation_id"], answer["turn_id"], LONG)
-        assert_answered_once(stack, client, answer["conversation_id"], [answer["turn_id"]])
+        assert_answered_once(client, answer["conversation_id"], [answer["turn_id"]])
         assert len(stack.model.requests(one)) == 1
 
 
@@ -219,7 +232,7 @@ def test_hints_that_come_ten_times_change_nothing(fragile: Stack) -> None:
         client.wait_finished(after)
     finally:
         fragile.remove_worker(helper)
-    assert_answered_once(fragile, client, conversation_id, [turn_id, after])
+    assert_answered_once(client, conversation_id, [turn_id, after])
     assert client.view(conversation_id).messages[1]["text"] == "Half and half."
     assert [event["attempt"] for event in client.received if event["type"] == "turn.started"] == [1, 1]
     assert len(fragile.model.requests(text)) == 1
@@ -260,8 +273,8 @@ def test_a_lost_queue_loses_no_turn(fragile: Stack) -> None:
     fragile.workers[0].start()
     client.wait_reply(conversation_id, turn_ids[1], LONG)
     client.wait_reply(other["conversation_id"], other["turn_id"], LONG)
-    assert_answered_once(fragile, client, conversation_id, turn_ids)
-    assert_answered_once(fragile, client, other["conversation_id"], [other["turn_id"]])
+    assert_answered_once(client, conversation_id, turn_ids)
+    assert_answered_once(client, other["conversation_id"], [other["turn_id"]])
     assert len(fragile.model.requests(text)) == 1
 
 
@@ -295,8 +308,7 @@ def test_a_network_that_was_gone_is_caught_up_with(fragile: Stack, network: Netw
     watcher.talk(fragile.secret_text(), conversation_id)
     assert len(client.received) == seen
     network.recover_without_its_connections()
-    client.wait_for(lambda: client.disconnects, "the client notices")
-    client.connect()
+    connect_again(client)
     client.open(conversation_id)
     assert len(fragile.assert_saved_as_shown(client, conversation_id)) == 4
     assert client.view(conversation_id).turns == {}
@@ -327,6 +339,33 @@ def test_what_a_silent_network_held_back_arrives_whole(fragile: Stack, network: 
     network.recover()
     late = on_its_way.wait()["turn_id"]
     client.wait_finished(late)
-    assert_answered_once(fragile, client, conversation_id, [turn_id, late])
+    assert_answered_once(client, conversation_id, [turn_id, late])
     assert client.gaps == 0
     assert client.disconnects == []
+
+
+# --- Deploys ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["python", "npm"])
+def test_a_web_process_that_is_replaced_hands_its_clients_over(fragile: Stack, kind: Kind) -> None:
+    client = fragile.client(kind=kind)
+    text, gate = fragile.secret_text(), Gate()
+    fragile.model.answer(text, Script(["One, ", Hold(gate), "two, ", "three."]))
+    answer = client.send(text)
+    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
+    client.wait_text(conversation_id, turn_id, "One, ")
+
+    sent = {"text": fragile.secret_text(), "client_id": uuid.uuid4().hex, "conversation_id": conversation_id}
+    client.post("send_message", sent)  # it may be acknowledged or not
+    fragile.webs[0].signal(signal.SIGTERM)  # to all of its processes, as platforms do it
+    connect_again(client, fragile.webs[1].url)
+    eventually(lambda: not fragile.webs[0].running, "the process is gone, well before it would be killed", 10)
+    client.open(conversation_id)
+    repeated = client.do("send_message", **sent)
+    gate.open()
+    client.wait_reply(conversation_id, repeated["turn_id"], LONG)
+    assert_answered_once(client, conversation_id, [turn_id, repeated["turn_id"]])
+    assert client.view(conversation_id).messages[1]["text"] == "One, two, three."
+    for asked in (text, sent["text"]):
+        assert len(fragile.model.requests(asked)) == 1

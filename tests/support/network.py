@@ -25,6 +25,12 @@ class Network:
     def fall_silent(self) -> None:
         self._passing.clear()
 
+    def fall_silent_for_those_connected(self) -> None:
+        """For ever; new connections work."""
+        self._passing.clear()
+        self._passing = threading.Event()
+        self._passing.set()
+
     def recover(self) -> None:
         """What was on the way arrives late, as TCP has it."""
         self._passing.set()
