@@ -1,7 +1,11 @@
 """What tasks/consumer.py relies on in Celery and kombu without their promise. A release that changes it fails."""
 
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
 from celery.worker import pidbox
 from celery.worker.components import Consumer as ConsumerStep
 from celery.worker.consumer import Consumer as StockConsumer
@@ -12,6 +16,9 @@ from kombu.utils.functional import retry_over_time
 from app.settings import Settings
 from tasks.celery_app import make_celery
 from tasks.consumer import STOCK_CONTROL, Consumer, Control
+from tests.support.processes import ROOT, clean_environment
+
+PROVIDER = '[{"name": "none", "base_url": "http://127.0.0.1:1/v1", "models": ["none"]}]'
 
 
 def test_the_worker_takes_our_consumer() -> None:
@@ -45,6 +52,33 @@ def test_the_mailbox_is_begun_and_ended_as_before() -> None:
     assert "_resets" in vars(pidbox.gPidbox)
 
 
-def test_kombu_waits_with_the_sleep_that_the_worker_replaces() -> None:
-    assert retry_over_time.__globals__["sleep"]
+WORKER = """
+import sys, time
+sys.argv = ["celery", "--app", "celery_worker", "worker", "--pool", {mode!r}]
+from celery import maybe_patch_concurrency
+maybe_patch_concurrency()
+import celery_worker
+from kombu.utils.functional import retry_over_time
+print(retry_over_time.__globals__["sleep"] is time.sleep, time.sleep.__module__.partition(".")[0])
+"""
+
+
+@pytest.mark.parametrize("mode", ["gevent", "eventlet"])
+def test_a_wait_for_the_broker_stops_nobody_else(mode: str, tmp_path: Path) -> None:
     assert "sleep(" in inspect.getsource(retry_over_time)
+    environ = {
+        **clean_environment(tmp_path),
+        "ASYNC_MODE": mode,
+        "SECRET_KEY": "0123456789abcdef",
+        "PROVIDERS": PROVIDER,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER.format(mode=mode)],
+        check=False,
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["True", mode], done.stderr
