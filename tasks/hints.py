@@ -7,6 +7,9 @@ from celery import Celery
 from app.logs import get_logger
 from tasks.celery_app import QUEUE, REPLY, SUMMARY, TITLE
 
+# A connection of the pool may have died since it was last used; the second attempt is made on a new one.
+AGAIN = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
 
 class CeleryHints:
     def __init__(self, celery: Celery) -> None:
@@ -28,7 +31,7 @@ class CeleryHints:
 
     def _send(self, task: str, conversation_id: str, item_id: str) -> None:
         try:
-            self._celery.send_task(task, args=(conversation_id, item_id), queue=QUEUE, retry=False)
+            self._celery.send_task(task, args=(conversation_id, item_id), queue=QUEUE, retry=True, retry_policy=AGAIN)
         except Exception as exc:
             # A turn is found by the sweep; for a title or a summary the next reply asks again.
             self._log.warning(
