@@ -28,6 +28,13 @@ NO_LIMITS = {
 }
 
 
+class Peer(Process):
+    """Starts where the peers are, out of reach of our own gunicorn.conf.py."""
+
+    def start(self, cwd: Path = PEERS) -> None:
+        super().start(cwd)
+
+
 @dataclass
 class Stack:
     """`parts`: what is counted, by tier."""
@@ -155,14 +162,13 @@ def install_peers() -> None:
 def _peer(name: str, command: list[str], folder: Path, model: Upstream, **environ: str) -> Process:
     settings = {
         **clean_environment(folder),
-        "PYTHONPATH": str(PEERS),
         "OPENAI_API_KEY": "none",
         "OPENAI_BASE_URL": model.base_url,
         **environ,
     }
     settings["PATH"] = f"{PEERS_VENV / 'bin'}{os.pathsep}{settings['PATH']}"
     program = str(PEERS_VENV / "bin" / command[0])
-    return Process(name, [program, *command[1:]], settings, folder)
+    return Peer(name, [program, *command[1:]], settings, folder)
 
 
 @contextmanager
@@ -184,5 +190,9 @@ def _says(url: str, words: str) -> bool:
 
 
 def _workers(url: str) -> int:
-    workers: int = requests.get(f"{url}/readyz", timeout=5).json().get("workers", 0)
-    return workers
+    """That the web tier has seen."""
+    try:
+        seen: int = requests.get(f"{url}/readyz", timeout=5).json().get("workers", 0)
+    except requests.RequestException:
+        return 0
+    return seen

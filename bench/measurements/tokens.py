@@ -13,7 +13,7 @@ from bench.upstream import words_for
 TITLE = "A streamed token: 100 conversations × 50 tokens/s"
 CONVERSATIONS = 100
 RATE = 50.0
-TOKENS = 400
+TOKENS = 300
 PEERS: dict[str, Callable[[Path, Upstream], AbstractContextManager[Stack]]] = {
     "FastAPI + SSE": fastapi,
     "Chainlit": chainlit,
@@ -57,7 +57,7 @@ def _cost(start: Callable[[Path, Upstream], AbstractContextManager[Stack]], fold
         clients.connect(CONVERSATIONS)
         clients.ask(words_for(20, RATE), CONVERSATIONS, over=1)  # what only the first reply pays for
         before = stack.cpu()
-        answer = clients.ask(words_for(TOKENS, RATE), CONVERSATIONS, over=1)
+        answer = clients.ask(words_for(TOKENS, RATE), CONVERSATIONS, over=1, patience=300)
         after = stack.cpu()
     tokens = CONVERSATIONS * TOKENS
     if answer["tokens"] != tokens:

@@ -122,11 +122,12 @@ def _left_behind(stack: Stack, clients: Load, question: str, count: int) -> tupl
 
 def _redis_state(stack: Stack) -> dict[str, float]:
     assert stack.redis is not None
-    info: dict[str, Any] = stack.redis.client.info()
+    redis = stack.redis.client
+    info: dict[str, Any] = redis.info()
     return {
         "at": time.monotonic(),
-        # What Redis holds for connections and for the file is no reply's.
-        "memory": info["used_memory"] - info["mem_clients_normal"] - info["mem_aof_buffer"],
+        # Of all keys; `used_memory` moves by more than a reply with the buffers of connections.
+        "memory": sum(redis.memory_usage(key, samples=0) or 0 for key in redis.scan_iter(count=1000)),
         "to Redis": info["total_net_input_bytes"],
         "by Redis (AOF)": info["aof_current_size"],
     }
