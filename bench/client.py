@@ -11,6 +11,7 @@ import re
 import sys
 import time
 import uuid
+import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -26,10 +27,11 @@ class Client(asyncio.Protocol):
     """One connection of one user. `asked` is when it last asked something."""
 
     def __init__(self, url: str) -> None:
-        self.host, self.port = urlsplit(url).hostname, urlsplit(url).port
+        self.host, self.port = urlsplit(url).hostname or "", urlsplit(url).port or 80
         self.tokens = 0
         self.events = 0
         self.pings = 0
+        self.refused = 0
         self.delays: list[int] = []
         self.asked = self.first = 0.0
         self.open = False
@@ -105,6 +107,7 @@ class SocketIO(Client):
         self._handler = self._on_head
         self._acks: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
+        self._inflate: Any = None
         self._ready: asyncio.Future[None]
 
     async def connect(self) -> None:
@@ -112,6 +115,7 @@ class SocketIO(Client):
         await super().connect()
         key = base64.b64encode(os.urandom(16)).decode()
         head = f"GET {self.path}?EIO=4&transport=websocket HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
+        head += "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"  # as browsers do
         head += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         self._transport.write(f"{head}Sec-WebSocket-Key: {key}\r\n\r\n".encode())
         await asyncio.wait_for(self._ready, PATIENCE)
@@ -158,9 +162,16 @@ class SocketIO(Client):
                 size, start = int.from_bytes(buffer[at + 2 : at + 10], "big"), at + 10
             if len(buffer) < start + size:
                 break
-            self._on_frame(buffer[at] & 15, buffer[start : start + size])
+            payload = buffer[start : start + size]
+            self._on_frame(buffer[at] & 15, self._inflated(payload) if buffer[at] & 0x40 else payload)
             at = start + size
         self._received = buffer[at:]
+
+    def _inflated(self, payload: bytes) -> bytes:
+        if self._inflate is None:
+            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        inflated: bytes = self._inflate.decompress(payload + b"\x00\x00\xff\xff")
+        return inflated
 
     def _on_frame(self, opcode: int, payload: bytes) -> None:
         if opcode == 9:
@@ -186,6 +197,7 @@ class SocketIO(Client):
 
 class Parley(SocketIO):
     token: str
+    conversation_id: str | None = None
 
     async def connect(self) -> None:
         self.token = await _new_session(self.host, self.port)
@@ -196,18 +208,21 @@ class Parley(SocketIO):
 
     async def send_question(self, text: str) -> None:
         message = {"text": text, "client_id": uuid.uuid4().hex}
-        if hasattr(self, "conversation_id"):
+        if self.conversation_id is not None:
             message["conversation_id"] = self.conversation_id
-        answer = await self.call("send_message", message)
-        if not answer["ok"]:
-            raise ConnectionError(str(answer))
+        # As the protocol asks of clients: repeated until it is accepted.
+        while not (answer := await self.call("send_message", message))["ok"]:
+            self.refused += 1
+            if "retry_after" not in answer["error"]:
+                raise ConnectionError(str(answer))
+            await asyncio.sleep(answer["error"]["retry_after"])
         self.conversation_id = answer["conversation_id"]
         self.turn_id = answer["turn_id"]
 
     async def join(self, _room: str) -> list[str]:
         """Asks without waiting for a reply: [conversation, turn]."""
         await self.send_question("Wait.")
-        return [self.conversation_id, self.turn_id]
+        return [str(self.conversation_id), self.turn_id]
 
     def on_event(self, payload: bytes) -> None:
         if b'"type":"turn.delta"' in payload:
@@ -254,7 +269,7 @@ class Chainlit(SocketIO):
             self.finish()
 
 
-async def _new_session(host: str | None, port: int | None) -> str:
+async def _new_session(host: str, port: int) -> str:
     body = b'{"name":"bench"}'
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(
@@ -327,7 +342,7 @@ class Clients:
 
     def _forget(self, clients: list[Client]) -> None:
         for client in clients:
-            client.tokens = client.events = client.pings = 0
+            client.tokens = client.events = client.pings = client.refused = 0
             client.delays = []
 
     def _report(self, clients: list[Client]) -> dict[str, Any]:
@@ -337,6 +352,7 @@ class Clients:
             "open": sum(client.open for client in clients),
             "tokens": sum(client.tokens for client in clients),
             "events": sum(client.events for client in clients),
+            "refused": sum(client.refused for client in clients),
             "pinged": sum(client.pings > 0 for client in clients),
             "delay_p50": at[0],
             "delay_p99": at[1],

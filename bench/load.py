@@ -31,9 +31,13 @@ class Load:
         """`count` clients, from number `first` on, ask, at moments spread over `over` seconds; returns when all replies are there.
 
         The answer: `tokens`, `events`, `delay_p50` and `delay_p99` (ms from the model to the client), `firsts` (seconds
-        to the first token), `lasts` (to the end), `finished`, `seconds`.
+        to the first token), `lasts` (to the end), `finished`, `refused` (asked again
+        because the server said so), `seconds`.
         """
-        return self._do("ask", text=text, count=count, first=first, over=over, patience=patience)
+        answer = self._do("ask", text=text, count=count, first=first, over=over, patience=patience)
+        if answer["wrong"]:
+            print(f"{count - answer['finished']} of {count} replies went wrong, such as: {answer['wrong']}", flush=True)
+        return answer
 
     def join(self) -> list[list[str]]:
         """Every client into a room of its own: what is needed to write to each."""

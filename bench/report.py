@@ -49,10 +49,14 @@ def _number(value: float) -> str:
 def as_text(figures: list[Figure]) -> str:
     rows = [HEAD, *(figure.row() for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
-def write(path: Path, sections: dict[str, list[Figure]], machine: str, versions: dict[str, str], seconds: float) -> None:
+def write(
+    path: Path, sections: dict[str, list[Figure]], machine: str, versions: dict[str, str], seconds: float
+) -> None:
     lines = ["# Benchmarks", "", "Written by `make bench`; `bench/README.md` says what each figure means.", ""]
     lines += [f"{date.today().isoformat()}, {machine}; the whole run took {seconds / 60:.0f} minutes.", ""]  # noqa: DTZ011
     for title, figures in sections.items():

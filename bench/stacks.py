@@ -61,7 +61,9 @@ class Upstream:
 @contextmanager
 def upstream(folder: Path) -> Iterator[Upstream]:
     port = free_port()
-    process = Process("upstream", [sys.executable, "-m", "bench.upstream", str(port)], clean_environment(folder), folder)
+    process = Process(
+        "upstream", [sys.executable, "-m", "bench.upstream", str(port)], clean_environment(folder), folder
+    )
     with _running(process):
         eventually(lambda: "ready" in process.output(), "the scripted model listens")
         yield Upstream(f"http://127.0.0.1:{port}/v1")
@@ -121,11 +123,12 @@ def chainlit(folder: Path, model: Upstream) -> Iterator[Stack]:
 def stock(folder: Path, model: Upstream, *, webs: int = 1, workers: int = 1) -> Iterator[Stack]:
     with RedisServer(Path(tempfile.mkdtemp(dir=folder))) as redis:
         ports = [free_port() for _ in range(webs)]
+        gunicorn = ["gunicorn", "--worker-class", "gevent", "--worker-connections", "10000"]
+        gunicorn += ["--log-level", "warning", "--no-control-socket"]
         web = [
             _peer(
                 f"stock-web-{number}",
-                ["gunicorn", "--worker-class", "gevent", "--worker-connections", "10000", "--bind", f"127.0.0.1:{port}"]
-                + ["--log-level", "warning", "--no-control-socket", "stock_web:app"],
+                [*gunicorn, "--bind", f"127.0.0.1:{port}", "stock_web:app"],
                 folder,
                 model,
                 REDIS_URL=redis.url,

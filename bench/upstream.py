@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        parts = []
+        parts: list[bytes] = []
         while self._left and (not self._pause or not parts):
             parts.append(b"%b%07d%b" % (self._before, now(), self._after))
             self._left -= 1

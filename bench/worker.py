@@ -20,7 +20,7 @@ class Writer:
             conversation_id, turn_id, default_provider="openai", default_models={}, max_messages=1, max_bytes=10_000
         )
         if not isinstance(claim, Claimed):
-            raise RuntimeError(f"the turn cannot be claimed: {claim}")
+            raise ValueError(f"the turn cannot be claimed: {claim}")
         self._claims[conversation_id] = (claim, 0)
 
     def write(self, texts: dict[str, str], finish: Finish | None = None) -> None:
@@ -36,7 +36,7 @@ class Writer:
 
     def answer(self, conversation_id: str, question: str, reply: str) -> None:
         """A whole turn."""
-        owner = self._redis.hget(keys.meta_key(conversation_id), "owner").decode()
+        owner = str(self._redis.hget(keys.meta_key(conversation_id), "owner"), "utf-8")  # type: ignore[arg-type]
         turn = NewTurn(question, client_id=secrets.token_hex(8))
         accepted = self.ledger.accept(owner, conversation_id, turn, create=False)
         self.claim(conversation_id, accepted.answer["turn_id"])

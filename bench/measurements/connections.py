@@ -56,4 +56,5 @@ def _kilobytes(stack: Stack, clients: Load, count: int) -> float:
 
 def _first_token(clients: Load) -> float:
     """In ms, median."""
-    return statistics.median(clients.ask(QUESTION, 1)["firsts"][0] * 1000 for _ in range(25))
+    firsts: list[float] = [clients.ask(QUESTION, 1)["firsts"][0] for _ in range(25)]
+    return 1000 * statistics.median(firsts)

@@ -10,7 +10,8 @@ from bench.upstream import words_for
 
 TITLE = "One worker, 1000 replies at once, 2 tokens/s each"
 REPLIES = 1000
-TOKENS = 40
+TOKENS = 60
+ASKED_WITHIN = 20.0
 RATE = 2.0
 
 
@@ -19,11 +20,12 @@ def measure(folder: Path) -> Iterator[Figure]:
     with upstream(folder) as model, parley(folder, model, environ=many) as stack, load(stack) as clients:
         clients.connect(REPLIES)
         before = stack.cpu()
-        answer = clients.ask(words_for(TOKENS, RATE), REPLIES, over=8)
+        answer = clients.ask(words_for(TOKENS, RATE), REPLIES, over=ASKED_WITHIN)
         after = stack.cpu()
     lasts = sorted(answer["lasts"])
     yield Figure("replies that did not complete", REPLIES - answer["finished"], "", limit=0)
     yield Figure("tokens that did not arrive", REPLIES * TOKENS - answer["tokens"], "", limit=0)
+    yield Figure("messages that were refused at first", answer["refused"], "")
     yield Figure("slowest reply / the model's time", lasts[-1] / ((TOKENS - 1) / RATE) if lasts else 0, "×", limit=1.1)
     yield Figure("delay from the model, p50", answer["delay_p50"], "ms")
     yield Figure("delay from the model, p99", answer["delay_p99"], "ms")

@@ -50,7 +50,9 @@ def _fill(stack: Stack, clients: Load, length: int) -> None:
     writer = Writer(stack.redis.url)
     for conversation_id in clients.conversations():
         for _ in range(length // 2 - 1):
-            writer.answer(conversation_id, "A question of some twenty or thirty words would be here. " * 3, "So. " * 100)
+            writer.answer(
+                conversation_id, "A question of some twenty or thirty words would be here. " * 3, "So. " * 100
+            )
 
 
 def _turns(stack: Stack, short: Load, long: Load) -> Iterator[Figure]:
@@ -137,4 +139,3 @@ def _script_seconds(stack: Stack) -> float:
     assert stack.redis is not None
     stats: dict[str, Any] = stack.redis.client.info("commandstats")
     return sum(float(one["usec"]) for name, one in stats.items() if name in {"cmdstat_evalsha", "cmdstat_eval"}) / 1e6
-
