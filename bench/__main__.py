@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import tempfile
 import time
 from importlib.metadata import version
@@ -21,7 +22,7 @@ def main() -> None:
     names = parser.parse_args().names or MEASUREMENTS
     if unknown := set(names) - set(MEASUREMENTS):
         parser.error(f"there is no measurement {', '.join(sorted(unknown))}")
-    began = time.monotonic()
+    began, load = time.monotonic(), os.getloadavg()[0]
     sections = {}
     for name in names:
         measurement = importlib.import_module(f"bench.measurements.{name}")
@@ -31,7 +32,8 @@ def main() -> None:
         print(f"\n{measurement.TITLE} ({time.monotonic() - began:.0f} s)\n{report.as_text(figures)}", flush=True)
     if tuple(names) == MEASUREMENTS:
         versions = {name: version(name) for name in VERSIONS}
-        report.write(ROOT / "docs" / "benchmarks.md", sections, describe(), versions, time.monotonic() - began)
+        machine = f"{describe()}, load average {load:.1f} before"
+        report.write(ROOT / "docs" / "benchmarks.md", sections, machine, versions, time.monotonic() - began)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class Client(asyncio.Protocol):
         self._transport = transport
         self.open = True
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self.open = False
         if self.finished is not None and not self.finished.done():
             self.finished.set_exception(ConnectionError("the connection ended before the reply"))

@@ -28,11 +28,12 @@ class Load:
     def ask(
         self, text: str, count: int, *, first: int = 0, over: float = 0.0, patience: float = 120.0
     ) -> dict[str, Any]:
-        """`count` clients, from number `first` on, ask, at moments spread over `over` seconds; returns when all replies are there.
+        """`count` clients, from number `first` on, ask at moments spread over `over` seconds; returns when all replies
+        are there.
 
         The answer: `tokens`, `events`, `delay_p50` and `delay_p99` (ms from the model to the client), `firsts` (seconds
-        to the first token), `lasts` (to the end), `finished`, `refused` (asked again
-        because the server said so), `seconds`.
+        to the first token), `lasts` (to the end), `finished`, `seconds`, `refused` (how often the server had to be
+        asked again).
         """
         answer = self._do("ask", text=text, count=count, first=first, over=over, patience=patience)
         if answer["wrong"]:

@@ -40,4 +40,4 @@ def describe() -> str:
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     system = f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}"
-    return f"{os.cpu_count()} × {cpu[1] if cpu else platform.machine()}, {memory:.0f} GB, {system}"
+    return f"{os.cpu_count()} cores of {cpu[1] if cpu else platform.machine()}, {memory:.0f} GB, {system}"

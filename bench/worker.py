@@ -19,8 +19,7 @@ class Writer:
         claim = self.ledger.claim(
             conversation_id, turn_id, default_provider="openai", default_models={}, max_messages=1, max_bytes=10_000
         )
-        if not isinstance(claim, Claimed):
-            raise ValueError(f"the turn cannot be claimed: {claim}")
+        assert isinstance(claim, Claimed), claim
         self._claims[conversation_id] = (claim, 0)
 
     def write(self, texts: dict[str, str], finish: Finish | None = None) -> None:

@@ -38,7 +38,9 @@ def measure(folder: Path) -> Iterator[Figure]:
     for count in COUNTS:
         yield Figure(f"web CPU of an event, {count} web", ours[count], "µs", ("stock", theirs[count]))
     for count in COUNTS[1:]:
-        yield Figure(f"{count} web : 1 web", ours[count] / ours[1], "×", ("stock", theirs[count] / theirs[1]), LEVEL)
+        yield Figure(
+            f"{count} web : 1 web", ours[count] / ours[1], "times", ("stock", theirs[count] / theirs[1]), LEVEL
+        )
 
 
 def _through_the_ledger(stack: Stack, rooms: Rooms) -> Emit:

@@ -26,7 +26,9 @@ def measure(folder: Path) -> Iterator[Figure]:
     yield Figure("replies that did not complete", REPLIES - answer["finished"], "", limit=0)
     yield Figure("tokens that did not arrive", REPLIES * TOKENS - answer["tokens"], "", limit=0)
     yield Figure("messages that were refused at first", answer["refused"], "")
-    yield Figure("slowest reply / the model's time", lasts[-1] / ((TOKENS - 1) / RATE) if lasts else 0, "×", limit=1.1)
+    yield Figure(
+        "slowest reply / the model's time", lasts[-1] / ((TOKENS - 1) / RATE) if lasts else 0, "times", limit=1.1
+    )
     yield Figure("delay from the model, p50", answer["delay_p50"], "ms")
     yield Figure("delay from the model, p99", answer["delay_p99"], "ms")
     for tier in after:

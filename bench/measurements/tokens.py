@@ -10,7 +10,7 @@ from bench.report import Figure
 from bench.stacks import Stack, Upstream, chainlit, fastapi, install_peers, parley, stock, upstream
 from bench.upstream import words_for
 
-TITLE = "A streamed token: 100 conversations × 50 tokens/s"
+TITLE = "A streamed token: 100 conversations of 50 tokens/s each"
 CONVERSATIONS = 100
 RATE = 50.0
 TOKENS = 300
@@ -48,7 +48,7 @@ def measure(folder: Path) -> Iterator[Figure]:
     for name, cost in theirs.items():
         yield Figure("  p99", ours.clients["delay_p99"], "ms", (name, cost.clients["delay_p99"]))
     for name, cost in theirs.items():
-        yield Figure("replies' time / the model's", ours.slowed, "×", (name, cost.slowed))
+        yield Figure("replies' time / the model's", ours.slowed, "times", (name, cost.slowed))
     yield Figure("events at the clients, of 100 tokens", 100 * ours.clients["events"] / ours.clients["tokens"], "")
 
 

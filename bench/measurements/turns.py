@@ -93,16 +93,15 @@ def _space(stack: Stack, long: Load) -> Iterator[Figure]:
             flushed[reply] = events / REPLIES
     _, in_long, _ = _left_behind(stack, long, words_for(FLUSHES, RATE, LARGE), 1)
     small, large = held
-    for reply in held:
-        limit = 4 * reply + 2048
-        yield Figure(f"memory that a reply of {reply} bytes keeps", held[reply], "bytes", limit=limit)
+    for reply, kept in held.items():
+        yield Figure(f"memory that a reply of {reply} bytes keeps", kept, "bytes", limit=4 * reply + 2048)
     for way in ("to Redis", "by Redis (AOF)"):
         growth = (sent[large][way] - sent[small][way]) / (large - small)
         yield Figure(f"bytes sent {way}, for each byte of a reply", growth, "", limit=6)
         rest = (sent[large][way] - growth * large) / flushed[large]
         yield Figure(f"bytes sent {way}, further, for each flush", rest, "bytes")
         there = in_long[way] / sent[large][way]
-        yield Figure(f"bytes sent {way} with {LONG} messages", there, "× a short one", limit=1.1)
+        yield Figure(f"bytes sent {way} with {LONG} messages", there, "times a short one", limit=1.1)
 
 
 def _left_behind(stack: Stack, clients: Load, question: str, count: int) -> tuple[float, dict[str, float], int]:
