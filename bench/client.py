@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from bench.upstream import TOKEN, age, now
 
 PATIENCE = 180.0
-CONNECTING_AT_ONCE = 50
+CONNECTING_AT_ONCE = 20
 
 
 class Client(asyncio.Protocol):
@@ -292,16 +292,26 @@ class Clients:
         self._clients: list[Client] = []
 
     async def connect(self, kind: str, urls: list[str], count: int) -> dict[str, Any]:
-        fresh = [KINDS[kind](urls[number % len(urls)]) for number in range(count)]
         door = asyncio.Semaphore(CONNECTING_AT_ONCE)
+        refused = 0
 
-        async def enter(client: Client) -> None:
+        async def enter(number: int) -> Client:
+            nonlocal refused
             async with door:
-                await client.connect()
+                while True:
+                    client = KINDS[kind](urls[number % len(urls)])
+                    try:
+                        await client.connect()
+                    except ConnectionError:
+                        refused += 1
+                        if refused > count:
+                            raise
+                        await asyncio.sleep(1)  # as every client of Socket.IO does
+                    else:
+                        return client
 
-        await asyncio.gather(*map(enter, fresh))
-        self._clients += fresh
-        return {}
+        self._clients += await asyncio.gather(*map(enter, range(count)))
+        return {"refused": refused}
 
     async def join(self) -> dict[str, Any]:
         """Every client into a room of its own."""

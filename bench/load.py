@@ -18,7 +18,9 @@ class Load:
 
     def connect(self, count: int) -> None:
         """More clients, over all web processes in turn."""
-        self._do("connect", kind=self._stack.kind, urls=self._stack.urls, count=count)
+        answer = self._do("connect", kind=self._stack.kind, urls=self._stack.urls, count=count)
+        if answer["refused"]:
+            print(f"connecting {count} clients, {answer['refused']} attempts were refused", flush=True)
 
     def conversations(self) -> list[str]:
         """Where each client has asked last."""
