@@ -83,6 +83,9 @@ def parley(
             "OPENAI_BASE_URL": model.base_url,
             "OPENAI_API": "chat",
             "LOG_LEVEL": "warning",
+            "MAX_ACTIVE_TURNS": "10000",
+            "TITLE_MODEL": "off",
+            "SUMMARY_MODEL": "off",
             **(environ or {}),
         }
         web = [Web(f"web-{number}", settings, folder) for number in range(webs)]

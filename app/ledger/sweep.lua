@@ -1,7 +1,7 @@
 -- Turns of one partition that nobody works on. Each is given to one sweeper only: it is not due again before the next
 -- look, which comes later each time (a turn may simply be waiting for a free worker).
--- KEYS[1]: due. ARGV: prefix of the partition's conversation keys, now (or '': Redis's clock), first pause, longest pause
--- (ms), limit.
+-- KEYS: due, waiting. ARGV: prefix of the partition's conversation keys, now (or '': Redis's clock), first pause, longest
+-- pause (ms), limit, the longest that a conversation lives without being used (ms).
 -- Returns conversation id, turn id, …
 local due, prefix = KEYS[1], ARGV[1]
 local now, pause, longest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -9,6 +9,8 @@ if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
+-- Turns of conversations that expired.
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[6]))
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[5]))) do
   local head = redis.call('LINDEX', prefix .. id .. ':queue', 0)

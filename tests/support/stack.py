@@ -91,6 +91,8 @@ class Stack:
             "REDIS_URL": self.redis.url,
             "PROVIDERS": self.model.providers,
             "SECRET_KEY": SECRET_KEY,
+            # One session may stand for many people here; the tests of limits set their own.
+            "MAX_ACTIVE_TURNS": "1000",
             # Tests count what the model is asked; those of titles and summaries ask for them.
             "TITLE_MODEL": "off",
             "SUMMARY_MODEL": "off",
