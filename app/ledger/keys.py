@@ -53,6 +53,10 @@ def meta_key(conversation_id: str) -> str:
     return conversation_keys(conversation_id)[0]
 
 
+def turns_key(conversation_id: str) -> str:
+    return conversation_keys(conversation_id)[2]
+
+
 def log_key(conversation_id: str) -> str:
     return conversation_keys(conversation_id)[5]
 
