@@ -55,8 +55,18 @@ Window = tuple[str, int, int]
 class Limits:
     """Every method is one round trip, and raises redis-py's errors."""
 
-    def __init__(self, redis: Redis, *, turns: str, turns_ip: str, sessions_ip: str, connections_ip: int) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        turns: str,
+        turns_ip: str,
+        sessions_ip: str,
+        connections_ip: int,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self._redis = redis
+        self._lease = int(lease_seconds * 1000)
         self._turns = _windows("turns", turns)
         self._turns_ip = _windows("turns-ip", turns_ip)
         self._sessions_ip = _windows("sessions-ip", sessions_ip)
@@ -82,9 +92,7 @@ class Limits:
 
     def connect(self, address: str, connection: str) -> None:
         """Counts a connection until it is released, or no longer renewed. Raises RateLimited."""
-        if not self._lease_script(
-            [_connections_key(address)], [self._connections_ip, LEASE_SECONDS * 1000, connection]
-        ):
+        if not self._lease_script([_connections_key(address)], [self._connections_ip, self._lease, connection]):
             raise RateLimited(
                 f"Too many connections from here: {self._connections_ip} are allowed. Close some.", retry_after=10
             )
@@ -93,7 +101,7 @@ class Limits:
         """`connections`: those of each address."""
         pipeline = self._redis.pipeline(transaction=False)
         for address, names in connections.items():
-            self._lease_script([_connections_key(address)], [0, LEASE_SECONDS * 1000, *names], client=pipeline)
+            self._lease_script([_connections_key(address)], [0, self._lease, *names], client=pipeline)
         pipeline.execute()
 
     def release(self, connections: Mapping[str, Sequence[str]]) -> None:
