@@ -78,8 +78,11 @@ class Connections:
 
     def _end(self, connection: Connection, reason: str) -> None:
         data = {"reason": reason, "message": SAID[reason]}
+        engine_sid = self._server.manager.eio_sid_from_sid(connection.sid, NAMESPACE)
         self._server.emit("session_ended", data, to=connection.sid, namespace=NAMESPACE, ignore_queue=True)
         self._server.disconnect(connection.sid, namespace=NAMESPACE, ignore_queue=True)
+        if socket := self._server.eio.sockets.get(engine_sid):
+            socket.close(wait=False)  # once all of that has been written
 
     # --- Looking after them -------------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ def place(limited: Stack) -> Iterator[Place]:
 
 
 def is_refusal(error: dict[str, Any], at_most: float) -> bool:
-    return error["code"] == "rate_limited" and 0 < error["retry_after"] <= at_most
+    return error["code"] == "rate_limited" and bool(0 < error["retry_after"] <= at_most)
 
 
 def test_a_session_has_so_many_turns_on_all_processes_together(place: Place) -> None:
