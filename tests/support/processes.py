@@ -99,6 +99,11 @@ class Process:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def group(self) -> int | None:
+        """Of its processes."""
+        return self._process.pid if self._process is not None else None
+
+    @property
     def exit_code(self) -> int | None:
         return self._process.poll() if self._process is not None else None
 
