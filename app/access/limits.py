@@ -5,7 +5,7 @@ whether it is one at all, are one question, and a turn that one of them refuses 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from limits import parse, parse_many
 from redis import Redis
@@ -37,15 +37,20 @@ end
 return 0
 """
 
-# KEYS[1]: connection → when its lease ends. ARGV: the most there may be (0: not asked), the lease in ms, connections.
+# KEYS: each a set of connections → when the lease of one ends. ARGV: the lease in ms, the most there may be in a set
+# (0: not asked), and for each key a connection. Returns 0 if there are too many.
 _LEASE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local most = tonumber(ARGV[1])
-if most > 0 and redis.call('ZCARD', KEYS[1]) >= most then return 0 end
-for i = 3, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[i]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local lease, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+for i, key in ipairs(KEYS) do
+  if most > 0 then
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+    if redis.call('ZCARD', key) >= most then return 0 end
+  end
+  redis.call('ZADD', key, now + lease, ARGV[i + 2])
+  redis.call('PEXPIRE', key, lease)
+end
 return 1
 """
 
@@ -92,22 +97,20 @@ class Limits:
 
     def connect(self, address: str, connection: str) -> None:
         """Counts a connection until it is released, or no longer renewed. Raises RateLimited."""
-        if not self._lease_script([_connections_key(address)], [self._connections_ip, self._lease, connection]):
+        if not self._lease_script([_connections_key(address)], [self._lease, self._connections_ip, connection]):
             raise RateLimited(
                 f"Too many connections from here: {self._connections_ip} are allowed. Close some.", retry_after=10
             )
 
-    def renew(self, connections: Mapping[str, Sequence[str]]) -> None:
-        """`connections`: those of each address."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for address, names in connections.items():
-            self._lease_script([_connections_key(address)], [0, self._lease, *names], client=pipeline)
-        pipeline.execute()
+    def renew(self, leases: Sequence[tuple[str, str]]) -> None:
+        """`leases`: (address, connection) of each."""
+        keys = [_connections_key(address) for address, _ in leases]
+        self._lease_script(keys, [self._lease, 0, *(connection for _, connection in leases)])
 
-    def release(self, connections: Mapping[str, Sequence[str]]) -> None:
+    def release(self, leases: Sequence[tuple[str, str]]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
-        for address, names in connections.items():
-            pipeline.zrem(_connections_key(address), *names)
+        for address, connection in leases:
+            pipeline.zrem(_connections_key(address), connection)
         pipeline.execute()
 
     def _take(self, windows: Sequence[Window], accepted: str = "", field: str = "") -> float:

@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,8 @@ NAMESPACE = "/"
 LOOK_SECONDS = 1.0
 # A session that ended is heard of at once; this is for one that expired, or whose end was not heard.
 CHECK_SECONDS = min(10.0, LEASE_SECONDS / 4)
+# So that Redis does not hold its breath after all have come at once.
+BATCH = 500
 # Who has not logged in by then has nothing to say.
 LOGIN_SECONDS = 10.0
 
@@ -44,7 +45,7 @@ class Connections:
         self._limits = limits
         self._event_rate = event_rate
         self._open: dict[str, Connection] = {}
-        self._released: dict[str, list[str]] = defaultdict(list)
+        self._released: list[tuple[str, str]] = []
         self._strangers: dict[str, float] = {}
         self._watching = False
         self._log = get_logger(__name__)
@@ -59,7 +60,7 @@ class Connections:
     def drop(self, sid: str) -> None:
         connection = self._open.pop(sid, None)
         if connection is not None:
-            self._released[connection.address].append(connection.lease)
+            self._released.append((connection.address, connection.lease))
 
     def of(self, sid: str) -> Connection | None:
         return self._open.get(sid)
@@ -105,18 +106,23 @@ class Connections:
     def _look(self) -> None:
         now = time.monotonic()
         self._close_strangers(now)
-        if released := {address: leases for address, leases in self._released.items() if leases}:
-            self._released = defaultdict(list)
+        if self._released:
+            released, self._released = self._released, []
             self._limits.release(released)
         due = [connection for connection in self._open.values() if connection.check_at <= now]
         for connection in due:
             connection.check_at = now + CHECK_SECONDS
         due = [connection for connection in due if not self._is_gone(connection)]
-        leases: dict[str, list[str]] = defaultdict(list)
-        for connection, left in zip(due, self._identities.remaining([each.session for each in due]), strict=True):
-            if left > 0:
-                connection.check_at = now + min(CHECK_SECONDS, left)
-                leases[connection.address].append(connection.lease)
+        for batch in (due[first : first + BATCH] for first in range(0, len(due), BATCH)):
+            self._check(batch, now)
+
+    def _check(self, connections: list[Connection], now: float) -> None:
+        leases = []
+        left = self._identities.remaining([connection.session for connection in connections])
+        for connection, seconds in zip(connections, left, strict=True):
+            if seconds > 0:
+                connection.check_at = now + min(CHECK_SECONDS, seconds)
+                leases.append((connection.address, connection.lease))
             else:
                 self._end(connection, "expired")
         if leases:

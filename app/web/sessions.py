@@ -15,6 +15,9 @@ from app.web.identity import address_of
 from app.web.origins import Origins
 from app.web.payloads import json_object
 
+# The longest that browsers keep one: how long it counts, which is longer with each use, is decided here.
+COOKIE_MAX_AGE = 400 * 86_400
+
 log = get_logger(__name__)
 
 
@@ -68,7 +71,7 @@ def add_sessions(api: Blueprint, services: WebServices, origins: Origins) -> Non
             response.set_cookie(
                 COOKIE,
                 token,
-                max_age=services.settings.session_ttl_seconds,
+                max_age=COOKIE_MAX_AGE,
                 httponly=True,
                 samesite="Lax",
                 secure=request.is_secure,

@@ -148,6 +148,14 @@ def test_what_a_client_says_of_its_address_is_not_believed(place: Place) -> None
     assert statuses == [201] * SESSIONS_IP + [429]
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_behind_tls_the_cookie_is_for_tls_only(place: Place, scheme: str) -> None:
+    headers = {**place.headers, "X-Forwarded-Proto": scheme}
+    answer = Api(place.stack.webs[0].url)("POST", "/api/sessions", json={"name": "x"}, headers=headers)
+    place.stack.secrets.add(answer.json()["token"])
+    assert ("Secure" in answer.headers["Set-Cookie"].split("; ")) is (scheme == "https")
+
+
 @pytest.mark.parametrize("event", ["list_conversations", "no_such_event"])
 def test_a_connection_has_so_many_events_and_survives_more(place: Place, event: str) -> None:
     client = place.client()
@@ -254,7 +262,7 @@ def test_connections_of_a_process_that_died_are_forgotten(redis: Redis) -> None:
     limits.connect(address, "alive")
 
     def admitted() -> bool:
-        limits.renew({address: ["alive"]})
+        limits.renew([(address, "alive")])
         try:
             limits.connect(address, "new")
         except RateLimited:
@@ -264,7 +272,7 @@ def test_connections_of_a_process_that_died_are_forgotten(redis: Redis) -> None:
     assert not admitted()
     eventually(admitted, "the place of the dead one is free")
     assert redis.zscore(f"parley:connections:{address}", "alive") is not None
-    limits.release({address: ["alive", "new"]})
+    limits.release([(address, "alive"), (address, "new")])
     assert not redis.exists(f"parley:connections:{address}")
 
 
