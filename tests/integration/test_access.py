@@ -94,7 +94,7 @@ def test_an_end_that_was_not_heard_is_found(stack: Stack) -> None:
         if stack.redis.client.hget(key, "id") == client.session.id.encode()
     ]
     stack.redis.client.delete(key)
-    assert_told_and_closed(client, "expired")
+    assert_told_and_closed(client, "expired", 40)
 
 
 def test_a_connection_on_which_nobody_logs_in_is_closed(stack: Stack) -> None:
@@ -166,7 +166,7 @@ def test_the_devices_of_a_person_share_conversations(jwt_stack: Stack, issuer: I
 
 
 def test_a_socket_ends_with_its_token(jwt_stack: Stack, issuer: Issuer, person: str) -> None:
-    long, short = device(jwt_stack, issuer, person), device(jwt_stack, issuer, person, exp=time.time() - 5)
+    long, short = device(jwt_stack, issuer, person), device(jwt_stack, issuer, person, exp=time.time() - 2)
     client, other = jwt_stack.client(short), jwt_stack.client(long)
     assert client.do("list_conversations")["ok"]
     assert_told_and_closed(client, "expired")
