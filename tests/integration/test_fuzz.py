@@ -65,7 +65,6 @@ def as_json(value: Any) -> str:
 
 def memory_of(web: Web) -> int:
     """In bytes, of gunicorn and its worker."""
-    assert web.group is not None
     pages = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -99,9 +99,10 @@ class Process:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def group(self) -> int | None:
-        """Of its processes."""
-        return self._process.pid if self._process is not None else None
+    def group(self) -> int:
+        """The process group: it and its children."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def exit_code(self) -> int | None:

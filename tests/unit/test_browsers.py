@@ -1,5 +1,6 @@
 """What every answer says to browsers, and what is believed of what they and proxies say."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,6 @@ ANSWERS = [
     ("GET", "/", 200),
     ("GET", "/healthz", 200),
     ("GET", "/readyz", 503),
-    ("GET", "/static/favicon.svg", 200),
     ("GET", "/static/missing.js", 404),
     ("GET", "/no/such/page", 404),
     ("POST", "/healthz", 405),
@@ -75,6 +75,20 @@ def test_every_answer_has_the_headers(make_app: MakeApp, method: str, path: str,
     assert HSTS[0] not in answer.headers
 
 
+def static_file(app: Flask) -> str:
+    """One that the page names."""
+    found = re.search(r'(?:href|src)="(/static/[^"]+)"', ask(app, "GET", "/").text)
+    assert found
+    return found[1]
+
+
+def test_the_page_s_files_have_the_headers(make_app: MakeApp) -> None:
+    app = make_app()
+    answer = ask(app, "GET", static_file(app))
+    assert answer.status_code == 200
+    assert dict(SECURITY_HEADERS).items() <= dict(answer.headers).items()
+
+
 def test_an_answer_while_redis_is_away_has_the_headers(make_app: MakeApp) -> None:
     answer = ask(make_app(), "GET", "/api/session", Authorization=f"Bearer {'x' * 43}")
     assert answer.status_code == 503
@@ -94,7 +108,7 @@ def test_the_policy_lets_no_script_of_others_run() -> None:
 
 def test_behind_tls_browsers_are_told_to_stay_there(make_app: MakeApp) -> None:
     app = make_app(trusted_proxies=1)
-    for path in ("/", "/static/favicon.svg", "/no/such/page", "/socket.io/"):
+    for path in ("/", static_file(app), "/no/such/page", "/socket.io/"):
         assert ask(app, "GET", path, X_Forwarded_Proto="https").headers.getlist(HSTS[0]) == [HSTS[1]]
         assert HSTS[0] not in ask(app, "GET", path).headers
 
