@@ -4,16 +4,23 @@ Celery has patched the standard library by the time this is imported, because th
 """
 
 import sys
+import time
 from typing import Any
 
 from celery import Celery, signals
+from kombu.utils import functional
 
 from app.logs import configure_logs
 from app.services import build_worker
 from app.settings import Settings, SettingsError
+from tasks.background import register_background
 from tasks.celery_app import make_celery
 from tasks.hints import CeleryHints
 from tasks.reply import register_reply
+
+# All of it but this: gevent looks at every object for locks, at Celery's lazy ones too, and those import kombu before
+# `time` is patched. With the `sleep` that it found, a wait for a broker that is away stops every reply of the process.
+functional.sleep = time.sleep  # type: ignore[attr-defined]
 
 
 def make_worker() -> Celery:
@@ -29,6 +36,7 @@ def make_worker() -> Celery:
     celery = make_celery(settings)
     services = build_worker(settings, CeleryHints(celery))
     register_reply(celery, services.runner)
+    register_background(celery, services.background)
 
     @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def warm_up(**_: Any) -> None:

@@ -50,6 +50,10 @@ class Invalid(AppError):
     code, status = "invalid", 400
 
 
+class Conflict(AppError):
+    code, status = "conflict", 409
+
+
 class TooLarge(AppError):
     code, status = "too_large", 413
 

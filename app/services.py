@@ -19,6 +19,7 @@ from app.ledger.presence import Presence
 from app.memory.window import Window
 from app.providers.registry import Registry, build_providers
 from app.settings import Settings
+from app.turns.background import Background, BackgroundOptions
 from app.turns.chat import Chat
 from app.turns.endings import Endings
 from app.turns.hints import Hints
@@ -26,9 +27,6 @@ from app.turns.pump import Pump
 from app.turns.reply import Timeouts
 from app.turns.run import Runner, RunOptions
 from app.turns.sweep import Sweeper
-
-# Heroku and Railway kill a process 30 seconds after SIGTERM: replies that take longer go to another worker.
-DRAIN_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,7 @@ class WorkerServices:
     """`start` and `drain` are for the process's begin and end; `drain` is safe in a signal handler."""
 
     runner: Runner
+    background: Background
     registry: Registry
     start: Callable[[], None]
     drain: Callable[[], None]
@@ -81,7 +80,13 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
             sessions_ip=settings.rate_limit_sessions,
             connections_ip=settings.max_connections_ip,
         ),
-        chat=Chat(ledger, registry, hints, max_message_chars=settings.max_message_chars),
+        chat=Chat(
+            ledger,
+            registry,
+            hints,
+            max_message_chars=settings.max_message_chars,
+            max_message_tokens=settings.memory_tokens,
+        ),
         presence=Presence(redis),
         manager=RoomManager(connect(settings.socketio_message_queue), last_events, rewound),
     )
@@ -90,13 +95,24 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
 def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
     ledger = _ledger(settings)
     pump = Pump(ledger, heartbeat=min(1.0, settings.lease_seconds / 4))
+    window = Window(settings.memory_messages, settings.memory_tokens)
+    registry = _registry(settings)
+    background = Background(
+        ledger,
+        registry,
+        BackgroundOptions(
+            window, title_model=_model(settings.title_model), summary_model=_model(settings.summary_model)
+        ),
+    )
     options = RunOptions(
         system_prompt=settings.system_prompt,
-        window=Window(settings.memory_messages, settings.memory_tokens),
+        window=window,
         timeouts=Timeouts(settings.llm_first_token_timeout, settings.llm_idle_timeout, settings.llm_total_timeout),
         retries=settings.llm_retries,
+        prices=settings.prices,
+        titles=background.titles,
+        summaries=background.summaries and window.max_messages > 0,
     )
-    registry = _registry(settings)
     redis = connect(settings.redis_url, max_connections=4)
     sweeper = Sweeper(ledger, hints, Presence(redis), seconds=settings.sweep_seconds)
     endings = Endings(Subscriber(redis, {ENDED_CHANNEL}).messages, pump)
@@ -107,9 +123,13 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
 
     def drain() -> None:
         sweeper.stop()
-        pump.drain(DRAIN_SECONDS)
+        pump.drain(settings.drain_seconds)
 
-    return WorkerServices(Runner(ledger, registry, pump, hints, options), registry, start, drain)
+    return WorkerServices(Runner(ledger, registry, pump, hints, options), background, registry, start, drain)
+
+
+def _model(setting: str) -> str | None:
+    return None if setting == "off" else setting
 
 
 def _identities(settings: Settings, redis: Redis) -> Identities:

@@ -50,11 +50,32 @@ class ProviderConfig(BaseModel):
     api: Api = "chat"
 
 
+class Price(BaseModel):
+    """USD per million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
 def _listed(value: Any) -> Any:
     """`a, b` → `("a", "b")`."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def _parsed(value: Any, kind: type, words: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        parsed = orjson.loads(value)
+    except orjson.JSONDecodeError as exc:
+        raise ValueError(f"not JSON: {exc}") from None
+    if not isinstance(parsed, kind):
+        raise ValueError(f"must be {words}")  # noqa: TRY004 (pydantic turns only ValueError into a report)
+    return parsed
 
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
@@ -132,6 +153,9 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(200, ge=1, le=10_000, description="Replies that one worker process carries.")
     lease_seconds: float = Field(10, gt=0, le=600, description="A silent worker's turn is taken over after this.")
     sweep_seconds: float = Field(1, gt=0, le=60, description="How often a worker looks for turns nobody works on.")
+    drain_seconds: float = Field(
+        20, ge=0, le=3600, description="After SIGTERM, replies that take longer than this go to another worker."
+    )
     flush_ms: int = Field(30, ge=0, le=1000, description="Streamed text is passed on at most this often.")
 
     # Sessions and conversations
@@ -164,6 +188,12 @@ class Settings(BaseSettings):
     llm_total_timeout: float = Field(600, gt=0, description="Seconds for a whole reply.")
     llm_retries: int = Field(2, ge=0, le=10, description="Retries before the first token.")
 
+    prices: Annotated[dict[str, Price], NoDecode] = Field(
+        {}, description='USD per million tokens, as JSON: {"gpt-5-mini": {"input": 0.25, "output": 2}}.'
+    )
+    title_model: str = Field("", description="Makes titles. Default: the conversation's own; off: none.")
+    summary_model: str = Field("", description="Sums up what MEMORY_* leave out. Default: the conversation's own; off.")
+
     # Logs
     log_format: Literal["text", "json"] = Field("text", description="text or json.")
     log_level: Annotated[
@@ -173,15 +203,12 @@ class Settings(BaseSettings):
     @field_validator("providers", mode="before")
     @classmethod
     def _parse_providers(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            parsed = orjson.loads(value)
-        except orjson.JSONDecodeError as exc:
-            raise ValueError(f"not JSON: {exc}") from None
-        if not isinstance(parsed, list):
-            raise ValueError("must be a JSON list of objects")  # noqa: TRY004 (pydantic turns only ValueError into a report)
-        return parsed
+        return _parsed(value, list, "a JSON list of objects")
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _parse_prices(cls, value: Any) -> Any:
+        return _parsed(value, dict, "a JSON object of models and their prices")
 
     @field_validator("redis_url", "celery_broker_url", "socketio_message_queue")
     @classmethod

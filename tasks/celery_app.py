@@ -6,6 +6,8 @@ from app.connections import celery_broker
 from app.settings import Settings
 
 REPLY = "reply"
+TITLE = "title"
+SUMMARY = "summary"
 QUEUE = "replies"
 
 
@@ -27,7 +29,8 @@ def make_celery(settings: Settings) -> Celery:
         task_track_started=True,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
+        # By name: those who only send tasks need none of it.
+        worker_consumer="tasks.consumer:Consumer",
         # A reply outlives a lost broker connection; cancelling it would only have it written again.
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )

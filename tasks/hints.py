@@ -5,7 +5,10 @@ import threading
 from celery import Celery
 
 from app.logs import get_logger
-from tasks.celery_app import QUEUE, REPLY
+from tasks.celery_app import QUEUE, REPLY, SUMMARY, TITLE
+
+# A connection of the pool may have died since it was last used; the second attempt is made on a new one.
+AGAIN = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
 class CeleryHints:
@@ -14,13 +17,23 @@ class CeleryHints:
         self._log = get_logger(__name__)
 
     def reply(self, conversation_id: str, turn_id: str) -> None:
-        """Sent from a thread (greenlet) of its own: nobody waits for a broker that is slow or away."""
-        threading.Thread(target=self._send, args=(conversation_id, turn_id), daemon=True).start()
+        self._start(REPLY, conversation_id, turn_id)
 
-    def _send(self, conversation_id: str, turn_id: str) -> None:
+    def title(self, conversation_id: str, reply_id: str) -> None:
+        self._start(TITLE, conversation_id, reply_id)
+
+    def summary(self, conversation_id: str, reply_id: str) -> None:
+        self._start(SUMMARY, conversation_id, reply_id)
+
+    def _start(self, task: str, conversation_id: str, item_id: str) -> None:
+        """From a thread (greenlet) of its own: nobody waits for a broker that is slow or away."""
+        threading.Thread(target=self._send, args=(task, conversation_id, item_id), daemon=True).start()
+
+    def _send(self, task: str, conversation_id: str, item_id: str) -> None:
         try:
-            self._celery.send_task(REPLY, args=(conversation_id, turn_id), queue=QUEUE, retry=False)
+            self._celery.send_task(task, args=(conversation_id, item_id), queue=QUEUE, retry=True, retry_policy=AGAIN)
         except Exception as exc:
+            # A turn is found by the sweep; for a title or a summary the next reply asks again.
             self._log.warning(
-                "hint not sent; the sweep will", conversation_id=conversation_id, turn_id=turn_id, error=str(exc)
+                "hint not sent", task=task, conversation_id=conversation_id, item_id=item_id, error=str(exc)
             )

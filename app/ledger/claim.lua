@@ -34,26 +34,20 @@ if turn.memory ~= nil then memory = turn.memory end
 
 if not repeated then
   local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
-  redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'fence', a.fence,
+  redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'prompt', '', 'fence', a.fence,
     'origin', origin .. ',"memory":' .. tostring(memory))
   redis.call('HSET', turns, 's:' .. a.turn_id, 'running')
-  redis.call('DEL', text)
+  redis.call('DEL', text, reasoning)
   redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
   emit('turn.started', ',"turn_id":"' .. a.turn_id .. '","attempt":' .. attempts .. origin)
   announce('running')
 end
 
 local question = redis.call('HGET', messages, turn.message_id)
-local answer = { 'claimed', cjson.encode({
-  fence = a.fence, attempt = attempts, provider = provider, model = model, memory = memory,
-  system_prompt = field('system_prompt'),
-}), question }
-if memory then
-  local bytes = 0
-  for _, message in ipairs(walk_up(parent_of(question), a.window.messages)) do
-    bytes = bytes + #message
-    if bytes > a.window.bytes then break end
-    answer[#answer + 1] = message
-  end
-end
-return answer
+local history, summary, overflows = {}, nil, false
+if memory then history, summary, overflows = recent(parent_of(question), a.window) end
+return { 'claimed', cjson.encode({
+  reply_id = turn.reply_id, fence = a.fence, attempt = attempts, provider = provider, model = model, memory = memory,
+  system_prompt = field('system_prompt'), untitled = field('titled') == 'words',
+  summary = summary and cjson.decode(summary).text or '', overflows = overflows,
+}), question, unpack(history) }

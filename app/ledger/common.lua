@@ -9,9 +9,12 @@
 --   * `queue` holds exactly the turns that have no saved reply; its head is the only one that may run.
 --   * A write of a worker counts only while its fence is the one in `meta`. Each claim brings a new one, random, so that
 --     none ever comes twice, not even from a Redis that came back with less than it had; whoever ends a turn removes it.
---   * `text` is what has been shown of the running turn, so it is what gets saved when the turn ends.
+--   * `text` and `reasoning` are what has been shown of the running turn, so they are what gets saved when it ends.
+--   * `messages` is a tree and only grows (until the conversation is cleared); `children` has, for each message, the JSON
+--     strings of those that follow it, in order of creation, under `-` those that follow none; `head` is the leaf of the
+--     chosen branch, maybe a reply that is still to come.
 
-local meta, queue, turns, messages, text, log, due, listings = unpack(KEYS)
+local meta, queue, turns, messages, children, summaries, text, reasoning, log, due, listings, usages = unpack(KEYS)
 local a = cjson.decode(ARGV[1])
 local outbox = {}
 if not a.now then
@@ -55,6 +58,14 @@ local function null_if_empty(value)
   return value
 end
 
+-- What the replies have used, from the fields of a hash.
+local function spent(sums)
+  return {
+    input_tokens = tonumber(sums.input_tokens) or 0, output_tokens = tonumber(sums.output_tokens) or 0,
+    cost = tonumber(sums.cost),
+  }
+end
+
 local function conversation_json()
   local flat = redis.call('HGETALL', meta)
   local m = {}
@@ -63,6 +74,7 @@ local function conversation_json()
     id = a.conversation_id, title = m.title, memory = m.memory == '1', provider = null_if_empty(m.provider),
     model = null_if_empty(m.model), system_prompt = null_if_empty(m.system_prompt), created_at = m.created_at,
     updated_at = m.updated_at, state = m.state, message_count = redis.call('HLEN', messages),
+    head = null_if_empty(m.head), usage = spent(m),
   })
 end
 
@@ -78,9 +90,18 @@ end
 
 -- Every use of a conversation, reading included, prolongs its life.
 local function touch()
-  for _, key in ipairs({ meta, queue, turns, messages, text, log, listings .. field('owner') }) do
+  local owner = field('owner')
+  for _, key in ipairs({ meta, queue, turns, messages, children, summaries, text, reasoning, log, listings .. owner,
+    usages .. owner }) do
     redis.call('PEXPIRE', key, a.ttl)
   end
+end
+
+-- a: owner, epoch, settings
+local function create()
+  redis.call('HSET', meta, 'owner', a.owner, 'epoch', a.epoch, 'seq', 0, 'title', '', 'titled', '', 'created_at', a.at,
+    'fence', '', 'turn', '', 'lease', 0, 'hints', 0, 'head', '')
+  for name, value in pairs(a.settings) do redis.call('HSET', meta, name, value) end
 end
 
 local function owned_by(owner)
@@ -94,6 +115,40 @@ end
 -- A message's JSON starts with its id and its parent's, so that a walk up the tree need not decode it.
 local function parent_of(message)
   return string.match(message, '^{"id":"[^"]*","parent_id":"([^"]*)"')
+end
+
+local function id_of(message)
+  return string.match(message, '^{"id":"([^"]*)"')
+end
+
+local function is_reply(message)
+  return string.find(message, '"role":"assistant"', 1, true) ~= nil
+end
+
+-- Puts a message below its parent. Returns its versions: all that are there now, in order of creation.
+local function add_child(parent, id)
+  local name = parent == '' and '-' or parent
+  local siblings = redis.call('HGET', children, name)
+  siblings = (siblings and siblings .. ',' or '') .. '"' .. id .. '"'
+  redis.call('HSET', children, name, siblings)
+  return '[' .. siblings .. ']'
+end
+
+-- Stored messages are without their versions, as those grow.
+local function with_versions(message, versions)
+  return string.sub(message, 1, -2) .. ',"versions":' .. versions .. '}'
+end
+
+-- Appends to `answer` each message and its versions, as JSON.
+local function add_messages(answer, found)
+  if #found == 0 then return end
+  local parents = {}
+  for i, message in ipairs(found) do
+    local parent = parent_of(message)
+    parents[i] = parent or '-'
+  end
+  local versions = redis.call('HMGET', children, unpack(parents))
+  for i, message in ipairs(found) do answer[#answer + 1] = with_versions(message, '[' .. versions[i] .. ']') end
 end
 
 -- The messages from `id` upwards, newest first, at most `limit`; and the id of the next one, if there is any.
@@ -114,23 +169,124 @@ local function walk_up(id, limit)
   return found, nil
 end
 
+-- It stands last, and no quotation mark stands unescaped inside a string.
+local function without_reasoning(message)
+  local start = string.find(message, ',"reasoning":"', 1, true)
+  return start and string.sub(message, 1, start - 1) .. '}' or message
+end
+
+-- What a model is sent of the branch above a message, newest first: at most window.messages in window.bytes, and none that
+-- a summary speaks for. Returns them, the newest summary above them (nil if there is none within another
+-- window.messages), and whether there is anything older than these that no summary speaks for.
+local function recent(id, window)
+  local found, next_id = walk_up(id, window.messages)
+  local summed_up = redis.call('EXISTS', summaries) == 1
+  local bytes = 0
+  for i, message in ipairs(found) do
+    message = without_reasoning(message)
+    found[i] = message
+    local summary = summed_up and redis.call('HGET', summaries, id_of(message))
+    bytes = bytes + #message
+    if summary or bytes > window.bytes then return { unpack(found, 1, i - 1) }, summary or nil, not summary end
+  end
+  if not next_id then return found, nil, false end
+  for steps = 0, summed_up and window.messages or -1 do
+    local summary = redis.call('HGET', summaries, next_id)
+    if summary then return found, summary, steps > 0 end
+    local message = redis.call('HGET', messages, next_id)
+    next_id = message and parent_of(message)
+    if not next_id then break end
+  end
+  return found, nil, true
+end
+
+-- The end of the branch that goes on from `id` with what is newest.
+local function leaf_below(id)
+  local to_come = {}
+  for _, turn_id in ipairs(redis.call('LRANGE', queue, 0, -1)) do
+    local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
+    to_come[turn.message_id] = turn.reply_id
+  end
+  while true do
+    local following = to_come[id]
+    if not following then
+      local below = redis.call('HGET', children, id)
+      if not below then return id end
+      following = string.match(below, '"([^"]*)"$')
+    end
+    id = following
+  end
+end
+
+local function grow(key, piece)
+  if redis.call('APPEND', key, piece) == #piece then touch() end
+end
+
+-- The running turn goes on with this. False if it is nothing. a: turn_id; with the first piece `prompt`, what the provider
+-- was sent: {input_tokens, input_price?, output_price?}, the prices in USD per million tokens.
+local function add_piece(said, thought)
+  if said == '' and thought == '' then return false end
+  if a.prompt then redis.call('HSET', meta, 'prompt', cjson.encode(a.prompt)) end
+  local about = ',"turn_id":"' .. a.turn_id .. '","text":'
+  if thought ~= '' then
+    grow(reasoning, thought)
+    emit('turn.reasoning', about .. cjson.encode(thought))
+  end
+  if said ~= '' then
+    grow(text, said)
+    emit('turn.delta', about .. cjson.encode(said))
+  end
+  return true
+end
+
+-- About four characters of English a token, about one of other scripts; as app/memory/window.py has it.
+local function estimate_tokens(said)
+  local plain = #said - select(2, string.gsub(said, '[\128-\255]', ''))
+  return math.ceil(plain / 4) + select(2, string.gsub(said, '[\192-\255]', ''))
+end
+
+-- The usage of a turn that ended without its provider's word, as JSON; null if nothing is known to have been used.
+local function estimated_usage(said)
+  local prompt = field('prompt')
+  if prompt == '' then return 'null' end
+  prompt = cjson.decode(prompt)
+  local output = estimate_tokens(said)
+  return cjson.encode({
+    input_tokens = prompt.input_tokens, output_tokens = output, estimated = true,
+    cost = prompt.input_price and (prompt.input_tokens * prompt.input_price + output * prompt.output_price) / 1e6,
+  })
+end
+
+local function add_up(usage)
+  if usage == 'null' then return end
+  local used = cjson.decode(usage)
+  for _, sums in ipairs({ meta, usages .. field('owner') }) do
+    redis.call('HINCRBY', sums, 'input_tokens', used.input_tokens or 0)
+    redis.call('HINCRBY', sums, 'output_tokens', used.output_tokens or 0)
+    if used.cost then redis.call('HINCRBYFLOAT', sums, 'cost', used.cost) end
+  end
+end
+
 -- Ends a turn: saves its reply, takes it off the queue, tells everybody. Returns the turn that is next, if any.
 -- Deltas are superseded by the event that ends the turn, so the log is cut to what came with and after it.
 local function conclude(turn_id, status, usage, err)
   local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
-  local said, origin = '', ',"provider":null,"model":null,"memory":null'
+  local said, thought, origin = '', '', ',"provider":null,"model":null,"memory":null'
   if field('turn') == turn_id then
-    said = redis.call('GET', text) or ''
+    said, thought = redis.call('GET', text) or '', redis.call('GET', reasoning) or ''
     origin = field('origin')
-    redis.call('DEL', text)
-    redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '')
+    if usage == 'null' then usage = estimated_usage(said .. thought) end
+    redis.call('DEL', text, reasoning)
+    redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '', 'prompt', '')
   end
+  add_up(usage)
   local about = ',"usage":' .. usage
   if err ~= '' then about = about .. ',"error":' .. err end
   local message = '{"id":"' .. turn.reply_id .. '","parent_id":"' .. turn.message_id .. '","role":"assistant","text":' ..
     cjson.encode(said) .. ',"status":"' .. status .. '","created_at":"' .. a.at .. '","turn_id":"' .. turn_id .. '"' ..
-    origin .. about .. ',"versions":["' .. turn.reply_id .. '"]}'
+    origin .. about .. (thought ~= '' and ',"reasoning":' .. cjson.encode(thought) or '') .. '}'
   redis.call('HSET', messages, turn.reply_id, message)
+  message = with_versions(message, add_child(turn.message_id, turn.reply_id))
   redis.call('LREM', queue, 1, turn_id)
   redis.call('HSET', turns, 's:' .. turn_id, status)
   redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'r:' .. turn.reply_id)

@@ -1,6 +1,7 @@
 -- a: owner, changes {meta field: value}, ttl. Returns the conversation, or '' if there is none.
 if not owned_by(a.owner) then return '' end
 for name, value in pairs(a.changes) do redis.call('HSET', meta, name, value) end
+if a.changes.title then redis.call('HSET', meta, 'titled', 'user') end
 redis.call('HSET', meta, 'updated_at', a.at)
 local conversation = conversation_json()
 emit('conversation.updated', ',"conversation":' .. conversation)

@@ -1,5 +1,5 @@
--- Ends a running turn with what has been written and the last piece (ARGV[2], may be empty).
--- a: turn_id, fence, chunk (as in append), status, usage and error (JSON texts), grace, ttl
+-- Ends a running turn with what has been written and the last piece (as in append; it may be empty).
+-- a: turn_id, fence, chunk, prompt? (as in append), status, usage and error (JSON texts), grace, ttl
 -- Returns {'ok', next turn or ''} or {'refused'}.
 local m = redis.call('HMGET', meta, 'fence', 'chunk', 'ended', 'turn')
 if m[3] == a.fence then
@@ -8,10 +8,6 @@ if m[3] == a.fence then
 end
 if m[1] ~= a.fence then return { 'refused' } end
 local chunk = tonumber(m[2])
-if a.chunk ~= chunk then
-  if ARGV[2] == '' or a.chunk ~= chunk + 1 then return { 'refused' } end
-  redis.call('APPEND', text, ARGV[2])
-  emit('turn.delta', ',"turn_id":"' .. a.turn_id .. '","text":' .. cjson.encode(ARGV[2]))
-end
+if a.chunk ~= chunk and (a.chunk ~= chunk + 1 or not add_piece(ARGV[2], ARGV[3])) then return { 'refused' } end
 redis.call('HSET', meta, 'ended', a.fence)
 return { 'ok', conclude(a.turn_id, a.status, a.usage, a.error) or '' }

@@ -9,4 +9,6 @@ if a.before then
   from = parent_of(message)
 end
 local found, next_id = walk_up(from, a.limit)
-return { 'ok', next_id and 1 or 0, unpack(found) }
+local answer = { 'ok', next_id and 1 or 0 }
+add_messages(answer, found)
+return answer

@@ -9,6 +9,8 @@ import secrets
 import zlib
 
 PARTITIONS = 16
+# Each of a conversation's keys ends with one of these.
+PARTS = ("meta", "queue", "turns", "messages", "children", "summaries", "text", "reasoning", "log")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -42,15 +44,19 @@ def conversation_prefix(partition: str) -> str:
 
 
 def conversation_keys(conversation_id: str) -> list[str]:
-    """In the order in which common.lua unpacks them. The last is no key but what listings' keys begin with."""
+    """In the order in which common.lua unpacks them. The last two are what an owner's keys begin with."""
     partition = conversation_id[:2]
     base = conversation_prefix(partition) + conversation_id
-    parts = [f"{base}:{part}" for part in ("meta", "queue", "turns", "messages", "text", "log")]
-    return [*parts, due_key(partition), _listing_prefix(partition)]
+    return [
+        *(f"{base}:{part}" for part in PARTS),
+        due_key(partition),
+        _listing_prefix(partition),
+        _usage_prefix(partition),
+    ]
 
 
 def meta_key(conversation_id: str) -> str:
-    return conversation_keys(conversation_id)[0]
+    return conversation_keys(conversation_id)[PARTS.index("meta")]
 
 
 def turns_key(conversation_id: str) -> str:
@@ -58,7 +64,7 @@ def turns_key(conversation_id: str) -> str:
 
 
 def log_key(conversation_id: str) -> str:
-    return conversation_keys(conversation_id)[5]
+    return conversation_keys(conversation_id)[PARTS.index("log")]
 
 
 def due_key(partition: str) -> str:
@@ -69,8 +75,16 @@ def listing_key(owner: str) -> str:
     return _listing_prefix(partition_of(owner)) + owner
 
 
+def usage_key(owner: str) -> str:
+    return _usage_prefix(partition_of(owner)) + owner
+
+
 def _listing_prefix(partition: str) -> str:
     return f"parley:{{{partition}}}:o:"
+
+
+def _usage_prefix(partition: str) -> str:
+    return f"parley:{{{partition}}}:u:"
 
 
 def conversation_room(conversation_id: str) -> str:

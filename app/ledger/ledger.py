@@ -2,8 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -12,7 +12,7 @@ import orjson
 from redis import Redis
 
 from app.connections import UNREACHABLE
-from app.errors import Invalid, NotFound, QueueFull
+from app.errors import Conflict, Invalid, NotFound, QueueFull
 from app.ledger import keys
 from app.ledger.models import (
     Accepted,
@@ -40,6 +40,9 @@ TOMBSTONE_MS = 86_400_000
 GRACE_MS = 2_000
 LONGEST_PAUSE_MS = 60_000
 TITLE_CHARS = 60
+# A summary that has not come by then has failed, and may be tried again.
+RESERVE_MS = 120_000
+NO_MESSAGE = "There is no such message in this conversation."
 # Where workers hear of turns that were ended over their heads.
 ENDED_CHANNEL = "parley:ended"
 GAVE_UP = {
@@ -91,10 +94,9 @@ class Ledger:
     def accept(self, owner: str, conversation_id: str, turn: NewTurn, *, create: bool) -> Accepted:
         """Takes a message in, once for each client_id. `create`: the conversation may be a new one.
 
-        Raises NotFound, QueueFull, or Invalid for a parent that is no reply of this conversation.
+        Raises NotFound, QueueFull, Conflict for another version of a reply that is not over, or Invalid.
         """
         turn_id, message_id, reply_id = keys.new_id("t"), keys.new_id("m"), keys.new_id("m")
-        record = {"turn_id": turn_id, "message_id": message_id, "reply_id": reply_id, **_chosen(turn)}
         result = self._run(
             "accept",
             conversation_id,
@@ -105,6 +107,9 @@ class Ledger:
                 "message_id": message_id,
                 "reply_id": reply_id,
                 "parent_id": turn.parent_id,
+                "edited": turn.edited,
+                "again": turn.again,
+                "chosen": _chosen(turn),
                 "create": create,
                 "title": title_of(turn.text),
                 "epoch": _new_epoch(),
@@ -112,7 +117,6 @@ class Ledger:
                 "max_queued": self._options.max_queued,
             },
             orjson.dumps(turn.text),
-            orjson.dumps(record),
         )
         match result:
             case [b"ok", answer, start]:
@@ -124,6 +128,23 @@ class Ledger:
                 )
             case [b"bad_parent"]:
                 raise Invalid("parent_id must be a reply of this conversation.", field="parent_id")
+            case [b"bad_message"]:
+                kind = "a reply" if turn.again else "a message of yours"
+                raise Invalid(f"message_id must be {kind}.", field="message_id")
+            case [b"no_message"]:
+                raise NotFound(NO_MESSAGE)
+            case [b"conflict"]:
+                raise Conflict("This reply is still being written, or waits. Stop it first.")
+            case _:
+                raise NotFound
+
+    def select(self, owner: str, conversation_id: str, message_id: str) -> None:
+        """Chooses the branch that a message is on."""
+        match self._run("select", conversation_id, {"owner": owner, "message_id": message_id}):
+            case b"ok":
+                return
+            case b"no_message":
+                raise NotFound(NO_MESSAGE)
             case _:
                 raise NotFound
 
@@ -175,10 +196,11 @@ class Ledger:
             raise NotFound
         if kind == b"events":
             return Tail(rest[0].decode(), int(rest[1]), [orjson.loads(event) for event in rest[2:]])
-        current, seq, conversation, more, turns, text, *messages = rest
+        current, seq, conversation, more, turns, text, reasoning, *messages = rest
         open_turns = orjson.loads(turns)
         for turn in open_turns:
-            turn["text"] = text.decode() if turn["status"] == "running" else ""
+            running = turn["status"] == "running"
+            turn["text"], turn["reasoning"] = (text.decode(), reasoning.decode()) if running else ("", "")
         return Snapshot(
             current.decode(), int(seq), orjson.loads(conversation), _oldest_first(messages), bool(more), open_turns
         )
@@ -201,6 +223,11 @@ class Ledger:
         items = [_summary(*row) for row in rows]
         after = f"{int(rows[-1][1])}-{items[-1]['id']}" if more and rows else None
         return Page(items, bool(more), after)
+
+    def usage(self, owner: str) -> Json:
+        """What all replies to an owner have used."""
+        sums: dict[bytes, bytes] = self._redis.hgetall(keys.usage_key(owner))  # type: ignore[assignment]
+        return _usage({name.decode(): value.decode() for name, value in sums.items()})
 
     # --- What workers do ------------------------------------------------------------------------------------------
 
@@ -273,6 +300,24 @@ class Ledger:
         extra = b"," + orjson.dumps({"turn_id": claim.turn_id, **body})[1:-1]
         written: bytes = self._run("note", claim.conversation_id, {"fence": claim.fence, "kind": kind}, extra)
         return written.decode()  # type: ignore[return-value]
+
+    def entitle(self, conversation_id: str, title: str) -> None:
+        """A model's title, unless the conversation has got another one meanwhile."""
+        self._run("entitle", conversation_id, {"title": title})
+
+    def branch(
+        self, conversation_id: str, reply_id: str, *, max_messages: int, max_bytes: int, reserve: bool = False
+    ) -> tuple[str, list[Json]]:
+        """What a model would be sent of the branch that ends with this reply: a summary, maybe empty, and the messages
+        since, oldest first. Nothing if the reply is gone or, with `reserve`, if somebody is about to sum it up."""
+        window = {"messages": max_messages, "bytes": max_bytes}
+        arguments = {"reply_id": reply_id, "window": window, "reserve": RESERVE_MS if reserve else 0}
+        summary, *messages = self._run("branch", conversation_id, arguments) or [b""]
+        return summary.decode(), _oldest_first(messages)
+
+    def summarize(self, conversation_id: str, reply_id: str, summary: Json) -> None:
+        """`summary`: {text, provider, model} of the branch up to and with this reply."""
+        self._run("summarize", conversation_id, {"reply_id": reply_id}, orjson.dumps(summary))
 
     def release(self, claim: Claimed) -> Written:
         """Gives a turn back, for another worker to answer."""
@@ -434,7 +479,14 @@ def _summary(conversation_id: bytes, _score: bytes, messages: int, flat: Sequenc
         "updated_at": meta["updated_at"],
         "state": meta["state"],
         "message_count": messages,
+        "head": meta["head"] or None,
+        "usage": _usage(meta),
     }
+
+
+def _usage(sums: Mapping[str, str]) -> Json:
+    usage: Json = {name: int(sums.get(name, 0)) for name in ("input_tokens", "output_tokens")}
+    return usage | ({"cost": float(sums["cost"])} if "cost" in sums else {})
 
 
 def _utf8(text: str) -> bytes:
@@ -442,14 +494,17 @@ def _utf8(text: str) -> bytes:
     return text.encode(errors="replace")
 
 
-def _write_call(write: Write) -> tuple[str, str, Json, bytes]:
+def _write_call(write: Write) -> tuple[str, str, Json, bytes, bytes]:
     claim, finish = write.claim, write.finish
     named: Json = {"turn_id": claim.turn_id, "fence": claim.fence, "chunk": write.chunk}
+    if write.prompt:
+        named["prompt"] = {name: value for name, value in asdict(write.prompt).items() if value is not None}
+    piece = _utf8(write.text), _utf8(write.reasoning)
     if finish is None:
-        return "append", claim.conversation_id, named, _utf8(write.text)
+        return "append", claim.conversation_id, named, *piece
     named |= {
         "status": finish.status,
         "usage": orjson.dumps(finish.usage).decode(),
         "error": orjson.dumps(finish.error).decode() if finish.error else "",
     }
-    return "finish", claim.conversation_id, named, _utf8(write.text)
+    return "finish", claim.conversation_id, named, *piece

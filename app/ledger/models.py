@@ -9,11 +9,19 @@ Status = Literal["done", "stopped", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class NewTurn:
-    """One message on its way in. `None` for memory, provider or model: as the conversation is set."""
+    """One message on its way in, or, without a `text`, the wish for another reply.
+
+    `None` for memory, provider or model: as the conversation is set.
+
+    At most one is given of `parent_id` (it follows that reply), `edited` (it is another version of that message) and
+    `again` (another version of that reply is wanted).
+    """
 
     text: str
     client_id: str
     parent_id: str | None = None
+    edited: str | None = None
+    again: str | None = None
     memory: bool | None = None
     provider: str | None = None
     model: str | None = None
@@ -33,6 +41,7 @@ class Claimed:
 
     conversation_id: str
     turn_id: str
+    reply_id: str
     fence: str
     attempt: int
     provider: str
@@ -41,6 +50,12 @@ class Claimed:
     system_prompt: str
     question: Json
     history: list[Json] = field(default_factory=list)
+    # Of what came before `history`; empty if there is none.
+    summary: str = ""
+    # There is more before `history` than the summary speaks for.
+    overflows: bool = False
+    # The conversation goes by its first words so far.
+    untitled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +83,25 @@ Written = Literal["ok", "refused"]
 class Write:
     """A piece of a reply; `finish` makes it the last one. `chunk` counts the pieces, this one included.
 
-    An empty `text` keeps the number of the piece before it: a sign of life.
+    One without text and reasoning keeps the number of the piece before it: a sign of life. `prompt` comes with the
+    first.
     """
 
     claim: Claimed
     chunk: int
     text: str
     finish: "Finish | None" = None
+    reasoning: str = ""
+    prompt: "Prompt | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the provider was sent, for the usage of a reply that is stopped. Prices in USD per million tokens."""
+
+    input_tokens: int
+    input_price: float | None = None
+    output_price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

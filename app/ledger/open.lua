@@ -1,7 +1,8 @@
 -- What a client lacks: the events after its position if they are all there, else the whole state.
 -- a: owner, after?, epoch?, new_epoch, limit (messages), max_events, ttl
 -- Returns {'not_found'}, {'events', epoch, seq, event …}, or
--- {'snapshot', epoch, seq, conversation, more, turns as JSON, text of the running one, message …} (newest first).
+-- {'snapshot', epoch, seq, conversation, more, turns as JSON, text and reasoning of the running one, message …} (newest
+-- first).
 if not owned_by(a.owner) then return { 'not_found' } end
 touch()
 local seq = tonumber(field('seq')) or 0
@@ -28,12 +29,14 @@ for _, turn_id in ipairs(redis.call('LRANGE', queue, 0, -1)) do
   local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
   local origin = turn_id == running and cjson.decode('{' .. string.sub(field('origin'), 2) .. '}') or {}
   open_turns[#open_turns + 1] = {
-    turn_id = turn_id, message_id = turn.message_id, status = turn_id == running and 'running' or 'waiting',
+    turn_id = turn_id, message_id = turn.message_id, reply_id = turn.reply_id,
+    status = turn_id == running and 'running' or 'waiting',
     attempt = tonumber(redis.call('HGET', turns, 'a:' .. turn_id) or 0),
     provider = origin.provider, model = origin.model,
   }
 end
 local answer = { 'snapshot', field('epoch'), seq, conversation_json(), next_id and 1 or 0,
-  #open_turns > 0 and cjson.encode(open_turns) or '[]', running ~= '' and redis.call('GET', text) or '' }
-for _, message in ipairs(found) do answer[#answer + 1] = message end
+  #open_turns > 0 and cjson.encode(open_turns) or '[]', running ~= '' and redis.call('GET', text) or '',
+  running ~= '' and redis.call('GET', reasoning) or '' }
+add_messages(answer, found)
 return answer

@@ -12,8 +12,8 @@ from redis.exceptions import NoScriptError
 _WRAPPED = "{common}\nlocal function run()\n{body}\nend\nlocal result = run()\nreturn {{ result or false, outbox }}\n"
 _PLAIN = {"list", "sweep"}
 _NAMES = (
-    *("accept", "append", "claim", "clear", "configure", "create", "finish", "history"),
-    *("list", "note", "open", "release", "renew", "show", "stop", "sweep"),
+    *("accept", "append", "branch", "claim", "clear", "configure", "create", "entitle", "finish", "history", "list"),
+    *("note", "open", "release", "renew", "select", "show", "stop", "summarize", "sweep"),
 )
 
 Call = tuple[str, Sequence[str], Sequence[str | bytes | int | float]]

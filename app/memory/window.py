@@ -1,4 +1,4 @@
-"""What a model is sent: the system prompt, as much of the chosen branch as fits, and the new message."""
+"""What a model is sent: the system prompt, a summary, as much of the chosen branch as fits, and the new message."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from app.providers.base import ChatMessage
 # Rough costs, on the safe side; no tokenizer has to be downloaded. A message's frame costs a few tokens as well.
 _ASCII_CHARS_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
+SUMMARY_HEAD = "What was said earlier in this conversation, in short:\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +24,52 @@ class Window:
         """More stored bytes of history than this are never needed: text escaped as JSON, and its frame."""
         return self.max_tokens * _ASCII_CHARS_PER_TOKEN * 2 + self.max_messages * 600
 
-    def build(self, system_prompt: str, history: Sequence[Json], question: str) -> list[ChatMessage]:
-        """`history`: the branch before the question, oldest first. Only whole exchanges are sent, the newest that fit;
-        one whose reply is empty (it failed, or was stopped before it began) is left out."""
-        first = [ChatMessage("system", system_prompt)] if system_prompt else []
+    def build(self, system_prompt: str, summary: str, history: Sequence[Json], question: str) -> "Sent":
+        """`history`: the branch before the question, oldest first; `summary`: of what came before, maybe empty.
+
+        Only whole exchanges are sent, the newest that fit; one whose reply is empty (it failed, or was stopped before
+        it began) is left out.
+        """
+        first = [ChatMessage("system", text) for text in (system_prompt, summary and SUMMARY_HEAD + summary) if text]
         last = ChatMessage("user", question)
-        left = self.max_tokens - sum(map(cost, [*first, last]))
-        kept: list[ChatMessage] = []
-        for asked, answered in reversed(_exchanges(history)):
-            left -= cost(asked) + cost(answered)
-            if left < 0 or len(kept) + 2 > self.max_messages:
+        known = exchanges(history)
+        kept = self.newest(known, sum(map(cost, [*first, last])))
+        messages = [*first, *(message for one in kept for message in one.messages), last]
+        return Sent(messages, sum(map(cost, messages)), left_out=len(kept) < len(known))
+
+    def newest(self, known: Sequence["Exchange"], spent: int) -> Sequence["Exchange"]:
+        """As many of the newest exchanges as fit beside what costs `spent` tokens."""
+        left, count = self.max_tokens - spent, 0
+        for exchange in reversed(known):
+            left -= exchange.cost
+            if left < 0 or 2 * (count + 1) > self.max_messages:
                 break
-            kept = [asked, answered, *kept]
-        return [*first, *kept, last]
+            count += 1
+        return known[len(known) - count :]
+
+    def half(self) -> "Window":
+        return Window(self.max_messages // 2, self.max_tokens // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """`tokens` is estimated. `left_out`: not all of the history fitted."""
+
+    messages: list[ChatMessage]
+    tokens: int
+    left_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and its reply, which has this id."""
+
+    messages: tuple[ChatMessage, ChatMessage]
+    reply_id: str
+
+    @property
+    def cost(self) -> int:
+        return sum(map(cost, self.messages))
 
 
 def estimate_tokens(text: str) -> int:
@@ -48,10 +82,13 @@ def cost(message: ChatMessage) -> int:
     return estimate_tokens(message.text) + _TOKENS_PER_MESSAGE
 
 
-def _exchanges(history: Sequence[Json]) -> list[tuple[ChatMessage, ChatMessage]]:
-    replies = {message["parent_id"]: message["text"] for message in history if message["role"] == "assistant"}
-    return [
-        (ChatMessage("user", message["text"]), ChatMessage("assistant", replies[message["id"]]))
-        for message in history
-        if message["role"] == "user" and replies.get(message["id"])
-    ]
+def exchanges(history: Sequence[Json]) -> list[Exchange]:
+    """The whole ones of a branch. What a model thought is not part of what it said."""
+    replies = {message["parent_id"]: message for message in history if message["role"] == "assistant"}
+    found = []
+    for message in history:
+        reply = replies.get(message["id"]) if message["role"] == "user" else None
+        if reply and reply["text"]:
+            said = ChatMessage("user", message["text"]), ChatMessage("assistant", reply["text"])
+            found.append(Exchange(said, reply["id"]))
+    return found

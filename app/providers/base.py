@@ -15,6 +15,17 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """What a provider sent at a time. A model that reasons aloud does so before, seldom between, its text."""
+
+    text: str = ""
+    reasoning: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.reasoning)
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     input_tokens: int
     output_tokens: int
@@ -58,8 +69,8 @@ class Completion(Protocol):
     def usage(self) -> Usage | None:
         """Known once the iteration has ended, where the API says it."""
 
-    def __iter__(self) -> Iterator[str]:
-        """Connect on the first `next()`, then give the text as it arrives. Ends with `Aborted` or `UpstreamError`
+    def __iter__(self) -> Iterator[Piece]:
+        """Connect on the first `next()`, then give what arrives, never nothing. Ends with `Aborted` or `UpstreamError`
         if it does not end well. Closing the iterator early closes the upstream connection."""
 
     def abort(self) -> None:

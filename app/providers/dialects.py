@@ -1,83 +1,82 @@
-"""The two streaming protocols of OpenAI's API, each read into text, usage and an end."""
+"""The two streaming protocols of OpenAI's API, each read into text, reasoning, usage and an end."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
-from app.providers.base import Usage
+from app.providers.base import Piece, Usage
 from app.providers.failures import Failures
 from app.providers.sse import Event
 
 DONE = b"[DONE]"
 
 
-class Reader(Protocol):
+# The names under which servers stream reasoning in a chat completion's delta.
+_REASONING = ("reasoning_content", "reasoning")
+_REASONING_EVENTS = {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
+_NOTHING = Piece()
+
+
+class Reader:
     """Reads the events of one reply."""
-
-    usage: Usage | None
-    complete: bool  # the text is whole: a break of the connection no longer matters
-    ended: bool  # nothing that matters can follow
-    reason: str | None  # why the text is shorter than the model wanted: "length", "content_filter" or None
-
-    def read(self, event: Event) -> str:
-        """The event's text, maybe none. Raises UpstreamError."""
-
-
-class ChatReader:
-    """/chat/completions"""
 
     def __init__(self, failures: Failures) -> None:
         self.usage: Usage | None = None
-        self.complete = False
-        self.ended = False
-        self.reason: str | None = None
+        self.complete = False  # the text is whole: a break of the connection no longer matters
+        self.ended = False  # nothing that matters can follow
+        self.reason: str | None = (
+            None  # why the text is shorter than the model wanted: "length", "content_filter" or None
+        )
         self._failures = failures
 
-    def read(self, event: Event) -> str:
+    def read(self, event: Event) -> Piece:
+        """What the event carries, maybe nothing. Raises UpstreamError."""
         if event.data == DONE:
             self.complete = self.ended = True
-            return ""
-        chunk = _parse(event, self._failures)
-        if (error := chunk.get("error")) or event.name == "error":
-            raise self._failures.reported(error or chunk)
-        if usage := chunk.get("usage"):
+            return _NOTHING
+        return self._read(_parse(event, self._failures), event)
+
+    def _read(self, data: dict[str, Any], event: Event) -> Piece:
+        raise NotImplementedError
+
+
+class ChatReader(Reader):
+    """/chat/completions"""
+
+    def _read(self, data: dict[str, Any], event: Event) -> Piece:
+        if (error := data.get("error")) or event.name == "error":
+            raise self._failures.reported(error or data)
+        if usage := data.get("usage"):
             self.usage = _usage(usage, "prompt_tokens", "completion_tokens") or self.usage
-        choices = chunk.get("choices")
+        choices = data.get("choices")
         if not choices or not isinstance(choices, list) or not isinstance(choice := choices[0], dict):
-            return ""
+            return _NOTHING
         if finish := choice.get("finish_reason"):
             self.complete = True
             self.reason = finish if finish in {"length", "content_filter"} else None
         delta = choice.get("delta")
         if not isinstance(delta, dict):
-            return ""
-        return _text(delta.get("content")) + _text(delta.get("refusal"))
+            return _NOTHING
+        # Some servers send the same reasoning under both names.
+        reasoning = next((text for name in _REASONING if (text := _text(delta.get(name)))), "")
+        return Piece(_text(delta.get("content")) + _text(delta.get("refusal")), reasoning)
 
 
-class ResponsesReader:
+class ResponsesReader(Reader):
     """/responses"""
 
-    def __init__(self, failures: Failures) -> None:
-        self.usage: Usage | None = None
-        self.complete = False
-        self.ended = False
-        self.reason: str | None = None
-        self._failures = failures
-
-    def read(self, event: Event) -> str:
-        if event.data == DONE:
-            self.complete = self.ended = True
-            return ""
-        data = _parse(event, self._failures)
+    def _read(self, data: dict[str, Any], event: Event) -> Piece:
         kind = data.get("type") or event.name
         if kind in {"response.output_text.delta", "response.refusal.delta"}:
-            return _text(data.get("delta"))
+            return Piece(_text(data.get("delta")))
+        if kind in _REASONING_EVENTS:
+            return Piece(reasoning=_text(data.get("delta")))
         if kind == "error" or (not kind and data.get("error")):
             raise self._failures.reported(data)
         if kind in {"response.completed", "response.incomplete", "response.failed"}:
             response = data.get("response")
             self._end(kind, response if isinstance(response, dict) else {})
-        return ""
+        return _NOTHING
 
     def _end(self, kind: str, response: dict[str, Any]) -> None:
         if kind == "response.failed":

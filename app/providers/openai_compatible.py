@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import orjson
 
-from app.providers.base import Aborted, Api, ChatMessage, UpstreamError, Usage
+from app.providers.base import Aborted, Api, ChatMessage, Piece, UpstreamError, Usage
 from app.providers.dialects import DONE, ChatReader, Reader, ResponsesReader
 from app.providers.failures import Failures
 from app.providers.sse import Event, SSEDecoder, SSEError
@@ -76,6 +76,7 @@ class StreamedCompletion:
         self._reader = provider.reader()
         self._started = False
         self._yielded = False
+        self._said = False
 
     @property
     def usage(self) -> Usage | None:
@@ -89,20 +90,21 @@ class StreamedCompletion:
     def abort(self) -> None:
         self._exchange.abort()
 
-    def __iter__(self) -> Generator[str, None, None]:
+    def __iter__(self) -> Generator[Piece, None, None]:
         if self._started:
             raise RuntimeError("a completion is read once")
         self._started = True
-        return self._texts()
+        return self._pieces()
 
-    def _texts(self) -> Generator[str, None, None]:
+    def _pieces(self) -> Generator[Piece, None, None]:
         try:
-            with closing(self._read()) as texts:
-                for text in texts:
+            with closing(self._read()) as pieces:
+                for piece in pieces:
                     self._exchange.check()
-                    if text:
+                    if piece:
                         self._yielded = True
-                        yield text
+                        self._said = self._said or bool(piece.text)
+                        yield piece
                         self._exchange.slow_down()
             self._exchange.check()
         except Exception as error:
@@ -110,8 +112,8 @@ class StreamedCompletion:
             if problem is error:
                 raise
             raise problem from None  # what caused it may quote secrets
-        if not self._yielded:
-            raise self._provider.failures.empty(self._reader.reason)
+        if not self._said:
+            raise self._problem(self._provider.failures.empty(self._reader.reason))
 
     def _problem(self, error: Exception) -> Exception:
         if self._exchange.aborted:
@@ -126,7 +128,7 @@ class StreamedCompletion:
         error.retryable = error.retryable and not self._yielded
         return error
 
-    def _read(self) -> Generator[str, None, None]:
+    def _read(self) -> Generator[Piece, None, None]:
         client = self._provider.client()
         with ExitStack() as stack:
             with self._exchange.sending():
@@ -136,13 +138,13 @@ class StreamedCompletion:
                 raise self._not_a_stream(response, kind)
             yield from self._decode(response.iter_bytes())
 
-    def _decode(self, pieces: Iterator[bytes]) -> Iterator[str]:
-        """The text of each piece of the stream, maybe none."""
+    def _decode(self, stream: Iterator[bytes]) -> Iterator[Piece]:
+        """What each part of the stream carries, maybe nothing."""
         reader, decoder = self._reader, SSEDecoder()
         try:
-            for piece in pieces:
-                text, problem = self._text_of(decoder.feed(piece))
-                yield text
+            for part in stream:
+                piece, problem = self._piece_of(decoder.feed(part))
+                yield piece
                 if problem is not None:
                     raise problem
                 if reader.complete:
@@ -152,25 +154,26 @@ class StreamedCompletion:
                 raise
         last = decoder.end()
         if last is not None and _is_whole(last):
-            text, problem = self._text_of(iter([last]))
-            yield text
+            piece, problem = self._piece_of(iter([last]))
+            yield piece
             if problem is not None:
                 raise problem
         if not reader.complete:
             raise self._provider.failures.dropped("the stream ended early")
 
-    def _text_of(self, events: Iterator[Event]) -> tuple[str, UpstreamError | None]:
-        """The text of these events, and what is wrong with the first bad one."""
-        text = ""
+    def _piece_of(self, events: Iterator[Event]) -> tuple[Piece, UpstreamError | None]:
+        """What these events carry, and what is wrong with the first bad one."""
+        found: list[Piece] = []
+        problem: UpstreamError | None = None
         try:
             for event in events:
                 if not self._reader.ended:
-                    text += self._reader.read(event)
+                    found.append(self._reader.read(event))  # noqa: PERF401 (what came before a bad one counts)
         except SSEError as error:
-            return text, self._provider.failures.garbled(str(error))
+            problem = self._provider.failures.garbled(str(error))
         except UpstreamError as error:
-            return text, error
-        return text, None
+            problem = error
+        return Piece("".join(one.text for one in found), "".join(one.reasoning for one in found)), problem
 
     def _not_a_stream(self, response: "APIResponse[Any]", kind: str) -> UpstreamError:
         if kind.startswith("application/json"):

@@ -60,6 +60,13 @@ class Registry:
                 return candidate, model
         raise UnknownModel(chosen.name, model)
 
+    def find(self, model: str) -> tuple[Provider, str]:
+        """For the operator's own purposes: a model need not be among those that are offered."""
+        try:
+            return self.choose(None, model)
+        except UnknownModel:
+            return self.default, model
+
     def describe(self) -> list[ProviderDescription]:
         """For GET /api/models; the default provider first."""
         others = [provider for provider in self._providers.values() if provider is not self.default]

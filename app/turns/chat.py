@@ -8,24 +8,29 @@ from app.errors import Invalid, TooLarge
 from app.ledger import Ledger, NewTurn
 from app.ledger.keys import new_conversation_id
 from app.ledger.models import Json
+from app.memory.window import estimate_tokens
 from app.providers.registry import Registry, UnknownModel, UnknownProvider
 from app.turns.hints import Hints
 
 
 class Chat:
-    def __init__(self, ledger: Ledger, registry: Registry, hints: Hints, *, max_message_chars: int) -> None:
+    def __init__(
+        self, ledger: Ledger, registry: Registry, hints: Hints, *, max_message_chars: int, max_message_tokens: int
+    ) -> None:
         self._ledger = ledger
         self._registry = registry
         self._hints = hints
         self._max_message_chars = max_message_chars
+        self._max_message_tokens = max_message_tokens
 
     def conversation_for(self, owner: str, conversation_id: str | None, client_id: str) -> str:
         """Where a message goes: the conversation named, or the new one that this client_id always makes."""
         return conversation_id or new_conversation_id(owner, client_id)
 
     def send(self, owner: str, conversation_id: str | None, turn: NewTurn) -> Json:
-        """Returns the acknowledgement, once the message is in the ledger. Raises AppErrors."""
-        self._check_text(turn.text)
+        """Returns the acknowledgement, once the turn is in the ledger. Raises AppErrors."""
+        if turn.again is None:
+            self._check_text(turn.text, "text")
         if turn.model and not turn.provider:
             current = self._ledger.show(owner, conversation_id)["provider"] if conversation_id else None
             turn = replace(turn, provider=self._provider_of(turn.model, prefer=current))
@@ -48,6 +53,7 @@ class Chat:
         if chosen.get("model") and not chosen.get("provider"):
             chosen["provider"] = self._provider_of(chosen["model"])
         self._check_choice(chosen.get("provider"), chosen.get("model"))
+        self._check_size(chosen.get("system_prompt") or "", "system_prompt")
         return self._ledger.create(owner, **chosen)
 
     def configure(self, owner: str, conversation_id: str, changes: Mapping[str, Any]) -> Json:
@@ -57,18 +63,28 @@ class Chat:
             current = self._ledger.show(owner, conversation_id)["provider"]
             changed["provider"] = self._provider_of(changed["model"], prefer=current)
         self._check_choice(changed.get("provider"), changed.get("model"))
+        self._check_size(changed.get("system_prompt") or "", "system_prompt")
         if "provider" in changed:
             # A model belongs to its provider: with another one, the old choice means nothing.
             changed.setdefault("model", None)
         return self._ledger.configure(owner, conversation_id, changed)
 
-    def _check_text(self, text: str) -> None:
+    def _check_text(self, text: str, field: str) -> None:
         if not text.strip():
-            raise Invalid("text must not be empty.", field="text")
+            raise Invalid(f"{field} must not be empty.", field=field)
         if len(text) > self._max_message_chars:
             raise TooLarge(
                 f"The message has {len(text):,} characters; at most {self._max_message_chars:,} are taken.",
-                field="text",
+                field=field,
+            )
+        self._check_size(text, field)
+
+    def _check_size(self, text: str, field: str) -> None:
+        """A model is sent the whole of it, whatever the window."""
+        if (tokens := estimate_tokens(text)) > self._max_message_tokens:
+            raise TooLarge(
+                f"This is about {tokens:,} tokens; a model is sent at most {self._max_message_tokens:,} at a time.",
+                field=field,
             )
 
     def _provider_of(self, model: str, prefer: str | None = None) -> str:

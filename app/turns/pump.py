@@ -57,8 +57,12 @@ class Pump:
         return self._hand_back_at is not None
 
     def drain(self, seconds: float) -> None:
-        """The process is going: what is not finished by then goes back to the queue. Safe in a signal handler."""
-        self._hand_back_at = time.monotonic() + seconds
+        """The process is going: what is not finished by then goes back to the queue. Safe in a signal handler.
+
+        Being told again gives no further time.
+        """
+        if self._hand_back_at is None:
+            self._hand_back_at = time.monotonic() + seconds
 
     def _run(self) -> None:
         pause = 0.0

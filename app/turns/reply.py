@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Write
-from app.providers.base import Completion, UpstreamError
+from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Prompt, Write
+from app.providers.base import Completion, Piece, UpstreamError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Reply:
         self._timeouts = timeouts
         self._clock = clock
         self._lock = threading.Lock()
-        self._said: list[str] = []
+        self._prompt: Prompt | None = None
+        self._said: list[Piece] = []
         self._taken = 0  # of `_said`, in pieces so far
         self._chunk = 0
         self._pending: Write | None = None
@@ -57,6 +58,11 @@ class Reply:
 
     # --- The reader's side ----------------------------------------------------------------------------------------
 
+    def ask(self, prompt: Prompt) -> None:
+        """What the provider is sent."""
+        with self._lock:
+            self._prompt = prompt
+
     def listen_to(self, completion: Completion) -> None:
         """From now on the deadlines count, and an interruption closes this completion."""
         with self._lock:
@@ -67,9 +73,9 @@ class Reply:
         if self._interrupted.is_set():
             completion.abort()
 
-    def feed(self, text: str) -> None:
+    def feed(self, piece: Piece) -> None:
         with self._lock:
-            self._said.append(text)
+            self._said.append(piece)
             self._heard = self._clock()
 
     def stop_listening(self) -> UpstreamError | None:
@@ -101,11 +107,18 @@ class Reply:
                 return None
             if self._pending is None:
                 if self._taken < len(self._said) or self._finish:
-                    text = "".join(self._said[self._taken :])
+                    said = self._said[self._taken :]
                     self._taken = len(self._said)
-                    if text:
+                    if said:
                         self._chunk += 1
-                    self._pending = Write(self.claim, self._chunk, text, self._finish)
+                    self._pending = Write(
+                        self.claim,
+                        self._chunk,
+                        "".join(piece.text for piece in said),
+                        self._finish,
+                        reasoning="".join(piece.reasoning for piece in said),
+                        prompt=self._prompt if said and self._chunk == 1 else None,
+                    )
                 elif self._asked or self._clock() - self._written >= heartbeat:
                     self._pending = Write(self.claim, self._chunk, "")
                 if self._pending is not None:

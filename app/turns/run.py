@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
@@ -10,11 +10,13 @@ import structlog
 
 from app.connections import UNREACHABLE
 from app.errors import AppError
-from app.ledger import Busy, Claimed, Finish, GivenUp, Gone, Ledger
+from app.ledger import Busy, Claimed, Finish, GivenUp, Gone, Ledger, Prompt
 from app.logs import get_logger
-from app.memory.window import Window
+from app.memory.window import Sent, Window
 from app.providers.base import Aborted, ChatMessage, Completion, Provider, UpstreamError
+from app.providers.prices import usage_of
 from app.providers.registry import Registry, UnknownModel, UnknownProvider
+from app.settings import Price
 from app.turns.hints import Hints
 from app.turns.pump import Pump
 from app.turns.reply import Reply, Timeouts
@@ -30,6 +32,9 @@ class RunOptions:
     window: Window
     timeouts: Timeouts
     retries: int
+    prices: Mapping[str, Price]
+    titles: bool
+    summaries: bool
 
 
 class Runner:
@@ -96,9 +101,15 @@ class Runner:
             self._clock,
             lambda had: self._claim(claim.conversation_id, claim.turn_id, had),
         )
+        sent = self._options.window.build(
+            claim.system_prompt or self._options.system_prompt,
+            claim.summary if claim.memory else "",
+            claim.history if claim.memory else [],
+            claim.question["text"],
+        )
         self._pump.add(reply)
         try:
-            finish = self._ask(claim, reply)
+            finish = self._ask(claim, reply, sent)
             if finish is not None:
                 reply.end(finish)
                 self._pump.wake()
@@ -116,21 +127,23 @@ class Runner:
             error=finish.error["code"] if finish and finish.error else None,
         )
         self._hint(claim.conversation_id, next_turn)
+        if outcome == "done":
+            if claim.untitled and self._options.titles:
+                self._hints.title(claim.conversation_id, claim.reply_id)
+            if (claim.overflows or sent.left_out) and self._options.summaries:
+                self._hints.summary(claim.conversation_id, claim.reply_id)
         return outcome
 
-    def _ask(self, claim: Claimed, reply: Reply) -> Finish | None:
+    def _ask(self, claim: Claimed, reply: Reply, sent: Sent) -> Finish | None:
         """How the reply ends, or None if it is no longer this worker's."""
         try:
             provider, model = self._registry.choose(claim.provider, claim.model)
         except (UnknownProvider, UnknownModel) as exc:
             return _failed("provider_unknown", f"{exc} Choose another one for this conversation.")
-        messages = self._options.window.build(
-            claim.system_prompt or self._options.system_prompt,
-            claim.history if claim.memory else [],
-            claim.question["text"],
-        )
+        price = self._options.prices.get(model)
+        reply.ask(Prompt(sent.tokens, price.input, price.output) if price else Prompt(sent.tokens))
         try:
-            return self._stream(provider, model, messages, reply)
+            return self._stream(provider, model, sent.messages, reply)
         except Aborted:
             return None
         except UpstreamError as exc:
@@ -160,7 +173,7 @@ class Runner:
         usage = completion.usage
         return Finish(
             "done",
-            usage={"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else None,
+            usage=usage_of(self._options.prices, model, usage.input_tokens, usage.output_tokens) if usage else None,
         )
 
     def _read(self, completion: Completion, reply: Reply) -> None:

@@ -37,20 +37,52 @@ def _storable(text: str) -> str:
     return text
 
 
-class Message(Payload):
-    text: Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(_storable)]
+
+
+class Asked(Payload):
+    """What every turn may be asked with."""
+
     client_id: ClientId
-    parent_id: MessageId | None = None
     memory: bool | None = None
     provider: Name | None = None
     model: Name | None = None
 
+    def _turn(self, text: str = "", **place: str | None) -> NewTurn:
+        return NewTurn(text, self.client_id, memory=self.memory, provider=self.provider, model=self.model, **place)
+
+
+class Message(Asked):
+    text: Text
+    parent_id: MessageId | None = None
+
     def turn(self) -> NewTurn:
-        return NewTurn(self.text, self.client_id, self.parent_id, self.memory, self.provider, self.model)
+        return self._turn(self.text, parent_id=self.parent_id)
 
 
 class SendMessage(Message):
     conversation_id: ConversationId | None = None
+
+
+class Regenerate(Asked):
+    conversation_id: ConversationId
+    message_id: MessageId
+
+    def turn(self) -> NewTurn:
+        return self._turn(again=self.message_id)
+
+
+class EditMessage(Asked):
+    conversation_id: ConversationId
+    message_id: MessageId
+    text: Text
+
+    def turn(self) -> NewTurn:
+        return self._turn(self.text, edited=self.message_id)
+
+
+class SelectBranch(ConversationRef):
+    message_id: MessageId
 
 
 class StopTurn(ConversationRef):

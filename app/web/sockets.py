@@ -20,9 +20,12 @@ from app.web.origins import Origins
 from app.web.payloads import (
     ConfigureConversation,
     ConversationRef,
+    EditMessage,
     ListConversations,
     OpenConversation,
     Payload,
+    Regenerate,
+    SelectBranch,
     SendMessage,
     StopTurn,
     parse,
@@ -52,6 +55,9 @@ class Sockets:
             self.open_conversation,
             self.close_conversation,
             self.send_message,
+            self.regenerate,
+            self.edit_message,
+            self.select_branch,
             self.stop_turn,
             self.configure_conversation,
             self.clear_conversation,
@@ -96,6 +102,18 @@ class Sockets:
             if joined:
                 self._leave(new)
             raise
+
+    def regenerate(self, owner: str, asked: Regenerate) -> Answer:
+        self._enter(owner, asked.conversation_id)
+        return self._chat.send(owner, asked.conversation_id, asked.turn())
+
+    def edit_message(self, owner: str, asked: EditMessage) -> Answer:
+        self._enter(owner, asked.conversation_id)
+        return self._chat.send(owner, asked.conversation_id, asked.turn())
+
+    def select_branch(self, owner: str, asked: SelectBranch) -> Answer:
+        self._ledger.select(owner, asked.conversation_id, asked.message_id)
+        return {}
 
     def stop_turn(self, owner: str, asked: StopTurn) -> Answer:
         return self._chat.stop(owner, asked.conversation_id, asked.turn_id)

@@ -116,6 +116,19 @@ def test_a_message_sent_again_is_neither_counted_nor_refused(place: Place) -> No
     assert client.do("send_message", **more) == second
 
 
+def test_answers_asked_for_again_are_turns(place: Place) -> None:
+    client = place.client()
+    first = client.send(place.stack.secret_text())
+    reply = client.wait_finished(first["turn_id"])["message"]
+    about = {"conversation_id": first["conversation_id"]}
+    again = {**about, "message_id": reply["id"], "client_id": "again"}
+    edited = {**about, "message_id": first["message_id"], "text": "Edited", "client_id": "edited"}
+    answers = [client.do("regenerate", **again), client.do("edit_message", **edited)]
+    for event, payload in (("regenerate", again), ("edit_message", edited)):
+        assert is_refusal(client.error(event, {**payload, "client_id": "more"}), WINDOW)
+    assert [client.do("regenerate", **again), client.do("edit_message", **edited)] == answers
+
+
 def test_an_address_has_so_many_turns_whatever_the_session(place: Place) -> None:
     one, other = place.client(), place.client()
     for _ in range(TURNS):

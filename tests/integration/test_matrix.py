@@ -20,11 +20,7 @@ from app.web.app import create_app
 from tests.support.clients import ChatClient, Refused
 from tests.support.http_client import Api, Session
 from tests.support.stack import Stack
-
-
-class NoHints:
-    def reply(self, conversation_id: str, turn_id: str) -> None:
-        raise AssertionError("nothing is sent here")
+from tests.unit.test_extension_points import NoHints
 
 
 def make_app() -> Flask:
@@ -53,6 +49,18 @@ def client_id() -> str:
 ABOUT_ONE: dict[str, Callable[[Ids], dict[str, Any]]] = {
     "open_conversation": lambda ids: {"conversation_id": ids.conversation},
     "send_message": lambda ids: {"conversation_id": ids.conversation, "text": "x", "client_id": client_id()},
+    "regenerate": lambda ids: {
+        "conversation_id": ids.conversation,
+        "message_id": ids.reply,
+        "client_id": client_id(),
+    },
+    "edit_message": lambda ids: {
+        "conversation_id": ids.conversation,
+        "message_id": ids.message,
+        "text": "x",
+        "client_id": client_id(),
+    },
+    "select_branch": lambda ids: {"conversation_id": ids.conversation, "message_id": ids.reply},
     "stop_turn": lambda ids: {"conversation_id": ids.conversation, "turn_id": ids.turn},
     "configure_conversation": lambda ids: {"conversation_id": ids.conversation, "title": "x"},
     "clear_conversation": lambda ids: {"conversation_id": ids.conversation},
@@ -223,6 +231,6 @@ def test_a_route_about_oneself(stack: Stack, route: str) -> None:
     answer = stack.api(other)(method, path, json=body())
     assert answer.status_code == status
     assert ids.conversation not in answer.text
-    if "token" in answer.text:
+    if '"token":' in answer.text:
         stack.secrets.add(answer.json()["token"])
     assert owner.do("list_conversations")["conversations"]

@@ -45,6 +45,7 @@ def test_a_message_is_answered(either: Stack, kind: Kind, provider: str) -> None
         "text": text,
         "turn_id": turn_id,
         "created_at": created["message"]["created_at"],
+        "versions": [answer["message_id"]],
     }
     assert (queued["message_id"], queued["position"]) == (answer["message_id"], 0)
     assert queued["seq"] == answer["seq"]

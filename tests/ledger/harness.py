@@ -8,7 +8,7 @@ import orjson
 from redis import Redis
 
 from app.ledger import Accepted, Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, NewTurn, Write
-from app.ledger.keys import conversation_keys, due_key, listing_key, new_conversation_id
+from app.ledger.keys import PARTS, conversation_keys, due_key, listing_key, new_conversation_id, usage_key
 from app.ledger.ledger import LedgerOptions
 from app.ledger.models import Json
 
@@ -118,8 +118,8 @@ class Lab:
         assert isinstance(claim, Claimed)
         return claim
 
-    def write(self, claim: Claimed, chunk: int, text: str, finish: Finish | None = None) -> Finished:
-        [result] = self.ledger.write([Write(claim, chunk, text, finish)])
+    def write(self, claim: Claimed, chunk: int, text: str, finish: Finish | None = None, **more: Any) -> Finished:
+        [result] = self.ledger.write([Write(claim, chunk, text, finish, **more)])
         assert isinstance(result, Finished)
         return result
 
@@ -138,16 +138,20 @@ class Lab:
     # --- Behind its back ------------------------------------------------------------------------------------------
 
     def key(self, conversation_id: str, part: str) -> str:
-        names = ("meta", "queue", "turns", "messages", "text", "log")
-        return conversation_keys(conversation_id)[names.index(part)]
+        return conversation_keys(conversation_id)[PARTS.index(part)]
 
     def meta(self, conversation_id: str) -> dict[str, str]:
         found: dict[bytes, bytes] = self.redis.hgetall(self.key(conversation_id, "meta"))  # type: ignore[assignment]
         return {name.decode(): value.decode() for name, value in found.items()}
 
     def messages(self, conversation_id: str) -> dict[str, Json]:
+        """With their versions, as clients see them."""
         found: list[bytes] = self.redis.hvals(self.key(conversation_id, "messages"))  # type: ignore[assignment]
-        return {message["id"]: message for message in map(orjson.loads, found)}
+        children: dict[bytes, bytes] = self.redis.hgetall(self.key(conversation_id, "children"))  # type: ignore[assignment]
+        messages = {message["id"]: message for message in map(orjson.loads, found)}
+        for message in messages.values():
+            message["versions"] = orjson.loads(b"[" + children[(message["parent_id"] or "-").encode()] + b"]")
+        return messages
 
     def reply_to(self, conversation_id: str, turn_id: str) -> Json:
         [reply] = self.replies(conversation_id, turn_id)
@@ -176,10 +180,11 @@ class Lab:
     def dump(self, conversation_id: str) -> list[Any]:
         """All there is of a conversation, to tell whether it has changed."""
         pipeline = self.redis.pipeline()
-        for part in ("meta", "turns", "messages"):
+        for part in ("meta", "turns", "messages", "children", "summaries"):
             pipeline.hgetall(self.key(conversation_id, part))
         pipeline.lrange(self.key(conversation_id, "queue"), 0, -1)
-        pipeline.get(self.key(conversation_id, "text"))
+        for part in ("text", "reasoning"):
+            pipeline.get(self.key(conversation_id, part))
         pipeline.xrange(self.key(conversation_id, "log"))
         pipeline.zscore(due_key(conversation_id[:2]), conversation_id)
         pipeline.zscore(listing_key(self.owner), conversation_id)
@@ -188,8 +193,9 @@ class Lab:
 
     def ttls(self, conversation_id: str) -> dict[str, int]:
         """Of each key there is, in ms; -1 where it would stay for ever."""
-        names = [*conversation_keys(conversation_id)[:6], listing_key(self.owner)]
-        found = {name.rpartition(":")[2]: int(self.redis.pttl(name)) for name in names}
+        keys = dict(zip(PARTS, conversation_keys(conversation_id), strict=False))
+        keys |= {"listing": listing_key(self.owner), "usage": usage_key(self.owner)}
+        found = {name: int(self.redis.pttl(key)) for name, key in keys.items()}
         return {name: ttl for name, ttl in found.items() if ttl != -2}
 
 

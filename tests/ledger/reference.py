@@ -7,11 +7,14 @@ from app.ledger import Claimed, Ledger, Snapshot, Tail, Write
 from app.ledger.models import Json
 
 OVER = {"done", "stopped", "failed"}
+# Of a turn in a snapshot.
+SHOWN = ("turn_id", "message_id", "reply_id", "status", "attempt", "text", "reasoning")
 
 
 @dataclass(eq=False)
 class Turn:
-    """`parent` is the turn whose reply it follows; `shown` what has been streamed under the running attempt."""
+    """`parent` is the turn whose reply it follows; `shown` and `thought` what was streamed under the running attempt.
+    `again`: it has no message of its own, but answers that of another turn once more."""
 
     id: str
     message_id: str
@@ -20,9 +23,11 @@ class Turn:
     answer: Json
     parent: "Turn | None" = None
     first: bool = False
+    again: bool = False
     status: str = "waiting"
     attempts: int = 0
     shown: str = ""
+    thought: str = ""
     reply: Json | None = None
     cleared: bool = False
 
@@ -57,6 +62,8 @@ class Talk:
     owner: str
     memory: bool = True
     turns: list[Turn] = field(default_factory=list)
+    # Those that are over, in the order in which their replies were saved.
+    answered: list[Turn] = field(default_factory=list)
     queue: list[Turn] = field(default_factory=list)
     head: Turn | None = None
     holder: Job | None = None
@@ -80,9 +87,35 @@ class Talk:
         if self.holder is not None and self.holder.turn is turn:
             self.holder = None
         else:
-            turn.shown = ""  # nobody has begun, or what somebody had written was never shown under this attempt
+            turn.shown = turn.thought = (
+                ""  # nobody has begun, or what somebody had written was never shown under this attempt
+            )
         turn.status = status
         self.queue.remove(turn)
+        self.answered.append(turn)
+
+    def leaf_below(self, turn: Turn) -> Turn:
+        """The end of the branch that goes on from a reply with what is newest."""
+        while following := [other for other in self.kept if other.parent is turn and not other.again]:
+            turn = self.newest_answer(following[-1].message_id)
+        return turn
+
+    def newest_answer(self, message_id: str) -> Turn:
+        """What is still to come before what is there."""
+        versions = [
+            turn for turn in [*self.answered, *self.queue] if turn.message_id == message_id and not turn.cleared
+        ]
+        return versions[-1]
+
+    def versions(self, message: Json) -> list[str]:
+        if message["role"] == "assistant":
+            return [
+                turn.reply["id"]
+                for turn in self.answered
+                if turn.reply and not turn.cleared and turn.message_id == message["parent_id"]
+            ]
+        [asked] = [turn for turn in self.kept if turn.message_id == message["id"] and not turn.again]
+        return [turn.message_id for turn in self.kept if turn.parent is asked.parent and not turn.again]
 
     def clear(self, *, delete: bool) -> None:
         for turn in self.queue:
@@ -105,6 +138,7 @@ class View:
         self.settings: Json = {}
         self.messages: list[Json] = []
         self.more = False
+        self.head: str | None = None
         self.turns: dict[str, Json] = {}
         self.deleted = False
         self._ledger = ledger
@@ -138,6 +172,7 @@ class View:
     def _replace(self, snapshot: Snapshot) -> None:
         self.epoch, self.seq = snapshot.epoch, snapshot.seq
         self.settings = _settings(snapshot.conversation)
+        self.head = snapshot.conversation["head"]
         self.messages, self.more = snapshot.messages, snapshot.more
         self.turns = {turn["turn_id"]: _turn(turn) for turn in snapshot.turns}
 
@@ -152,16 +187,23 @@ class View:
             if event["type"] == "conversation.cleared":
                 self.messages, self.more = [], False
             self.deleted = event["type"] == "conversation.deleted"
+            if "head" in event:
+                self._open_anew()
 
     def _apply_to_turn(self, turn_id: str, event: Json) -> None:
         match event["type"]:
             case "turn.queued":
-                turn = {"turn_id": turn_id, "message_id": event["message_id"], "status": "waiting"}
-                self.turns[turn_id] = {**turn, "attempt": 0, "text": ""}
+                turn = {name: event[name] for name in ("turn_id", "message_id", "reply_id")}
+                self.turns[turn_id] = {**turn, "status": "waiting", "attempt": 0, "text": "", "reasoning": ""}
+                self.head = event["reply_id"]
+                self._cut_after(event["message_id"])
             case "turn.started":
-                self.turns[turn_id] |= {"status": "running", "attempt": event["attempt"], "text": ""}
+                fresh = {"status": "running", "attempt": event["attempt"], "text": "", "reasoning": ""}
+                self.turns[turn_id] |= fresh
             case "turn.delta":
                 self.turns[turn_id]["text"] += event["text"]
+            case "turn.reasoning":
+                self.turns[turn_id]["reasoning"] += event["text"]
             case "turn.finished":
                 del self.turns[turn_id]
                 if event["message"] is not None:
@@ -170,20 +212,40 @@ class View:
                 assert kind == "turn.retrying"
 
     def _ask(self, message: Json) -> None:
-        ids = [known["id"] for known in self.messages]
-        if message["parent_id"] in ids:
-            del self.messages[ids.index(message["parent_id"]) + 1 :]
-        elif self.messages and not (self.messages[-1]["role"] == "user" and not self.more):
-            # It follows a message that is not here.
-            self.seq = self.epoch = None
-            self.open()
+        if message["parent_id"] is None:
+            self.messages, self.more = [], False
+        elif not self._cut_after(message["parent_id"]):
             return
+        self._update_versions(message)
         self.messages.append(message)
 
+    def _cut_after(self, message_id: str) -> bool:
+        """The shown branch goes on from there. False if that is not shown, and all had to be read anew."""
+        # A reply that is still to come is not shown, but its question is.
+        to_come = [turn["message_id"] for turn in self.turns.values() if turn["reply_id"] == message_id]
+        for index, message in enumerate(self.messages):
+            if message["id"] in {message_id, *to_come}:
+                del self.messages[index + 1 :]
+                return True
+        self._open_anew()
+        return False
+
     def _answer(self, reply: Json) -> None:
+        self._update_versions(reply)
         for index, message in enumerate(self.messages):
             if message["id"] == reply["parent_id"]:
-                self.messages.insert(index + 1, reply)
+                if reply["id"] in {self.head, *(message["parent_id"] for message in self.messages)}:
+                    self.messages.insert(index + 1, reply)
+                return
+
+    def _update_versions(self, message: Json) -> None:
+        for shown in self.messages:
+            if shown["id"] in message["versions"]:
+                shown["versions"] = message["versions"]
+
+    def _open_anew(self) -> None:
+        self.seq = self.epoch = None
+        self.open()
 
 
 def _settings(conversation: Json) -> Json:
@@ -191,4 +253,4 @@ def _settings(conversation: Json) -> Json:
 
 
 def _turn(turn: Json) -> Json:
-    return {name: turn[name] for name in ("turn_id", "message_id", "status", "attempt", "text")}
+    return {name: turn[name] for name in SHOWN}

@@ -28,6 +28,7 @@ def test_a_first_message_makes_the_conversation(lab: Lab) -> None:
             "text": "  Why is\nthe sky blue? ",
             "created_at": "2026-01-31T12:00:00.000Z",
             "turn_id": answer["turn_id"],
+            "versions": [answer["message_id"]],
         }
     }
     conversation = lab.ledger.show(lab.owner, conversation_id)
@@ -42,6 +43,8 @@ def test_a_first_message_makes_the_conversation(lab: Lab) -> None:
         "updated_at": "2026-01-31T12:00:00.000Z",
         "state": "waiting",
         "message_count": 1,
+        "head": lab.meta(conversation_id)["head"],
+        "usage": {"input_tokens": 0, "output_tokens": 0},
     }
 
 
@@ -56,6 +59,7 @@ def test_it_says_what_happened(lab: Lab) -> None:
         "type": "turn.queued",
         "turn_id": answer["turn_id"],
         "message_id": answer["message_id"],
+        "reply_id": lab.meta(answer["conversation_id"])["head"],
         "position": 0,
         **common,
     }

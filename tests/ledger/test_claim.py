@@ -9,7 +9,7 @@ from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, S
 from app.ledger.ledger import GAVE_UP, MAX_ATTEMPTS
 from app.ledger.models import Json
 from tests.ledger.harness import LEASE, PROVIDERS, Lab, make_ledger
-from tests.ledger.proxy import Proxy
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.errors import NotFound
-from app.ledger import Finish, Finished, Gone, NewTurn, Tail
-from app.ledger.keys import conversation_keys, listing_key
+from app.ledger import Finish, Finished, Gone, NewTurn, Prompt, Tail
+from app.ledger.keys import PARTS, conversation_keys, listing_key
 from app.ledger.ledger import TOMBSTONE_MS
 from app.ledger.models import Json
 from tests.ledger.harness import TTL, Lab
@@ -29,6 +29,8 @@ def test_create(lab: Lab) -> None:
         "updated_at": "2026-01-31T12:00:00.000Z",
         "state": "idle",
         "message_count": 0,
+        "head": None,
+        "usage": {"input_tokens": 0, "output_tokens": 0},
     }
     assert lab.ledger.show(lab.owner, conversation["id"]) == conversation
     assert lab.send(conversation["id"]).answer["seq"] == 2
@@ -224,7 +226,7 @@ def test_those_that_have_expired_are_passed_over_and_forgotten(lab: Lab, limit: 
     order = pages(lab, 20)[0]
     expired = {order[0], order[2], order[3], order[4], order[8], order[11]}
     for conversation_id in expired:
-        lab.redis.delete(*conversation_keys(conversation_id)[:6])
+        lab.redis.delete(*conversation_keys(conversation_id)[: len(PARTS)])
     left = [conversation_id for conversation_id in order if conversation_id not in expired]
     found = pages(lab, limit)
     assert list(chain(*found)) == left
@@ -249,11 +251,8 @@ def test_only_ones_own(lab: Lab) -> None:
 
 # --- How long it lives ------------------------------------------------------------------------------------------------
 
-PARTS = {"meta", "queue", "turns", "messages", "text", "log", "alice"}
-
 
 def test_every_key_has_a_ttl_at_every_moment(lab: Lab) -> None:
-    """`alice` is the owner's listing."""
     conversation_id, first = lab.conversation()
     seen: set[str] = set()
 
@@ -275,20 +274,23 @@ def test_every_key_has_a_ttl_at_every_moment(lab: Lab) -> None:
     lab.clock.advance(20_000)
     claim = lab.claim(conversation_id, first)
     look()
-    lab.write(claim, 1, "again")
+    lab.write(claim, 1, "again", reasoning="Hm.", prompt=Prompt(10))
     look()
     lab.write(claim, 2, "", None)
     lab.write(claim, 2, ".", Finish("done"))
+    reply_id = lab.reply_to(conversation_id, first)["id"]
     look()
     lab.ledger.stop(lab.owner, conversation_id, second)
     look()
     lab.ledger.configure(lab.owner, conversation_id, {"title": "x"})
     look()
+    lab.ledger.summarize(conversation_id, reply_id, {"text": "They talked."})
+    look()
     lab.ledger.clear(lab.owner, conversation_id)
     look()
     lab.send(conversation_id)
     look()
-    assert seen == PARTS
+    assert seen == {*PARTS, "listing", "usage"}
     created = lab.ledger.create(lab.owner)["id"]
     assert -1 not in lab.ttls(created).values()
 
@@ -308,7 +310,7 @@ def test_every_use_prolongs_its_life(lab: Lab) -> None:
         lambda: lab.write(claim, 2, ".", Finish("done")),
     ):
         parts = lab.ttls(conversation_id)
-        for name in [*conversation_keys(conversation_id)[:6], listing_key(lab.owner)]:
+        for name in [*conversation_keys(conversation_id)[: len(PARTS)], listing_key(lab.owner)]:
             lab.redis.pexpire(name, 60_000)
         use()
         ttls = lab.ttls(conversation_id)
@@ -318,7 +320,7 @@ def test_every_use_prolongs_its_life(lab: Lab) -> None:
 
 def test_a_conversation_that_expired_is_not_found(lab: Lab) -> None:
     conversation_id, turn_id = lab.conversation()
-    lab.redis.delete(*conversation_keys(conversation_id)[:6])
+    lab.redis.delete(*conversation_keys(conversation_id)[: len(PARTS)])
     with pytest.raises(NotFound):
         lab.ledger.show(lab.owner, conversation_id)
     lab.clock.advance(10_000)
@@ -326,4 +328,4 @@ def test_a_conversation_that_expired_is_not_found(lab: Lab) -> None:
     assert lab.due(conversation_id) is None
     assert lab.try_claim(conversation_id, turn_id) == Gone()
     # Without its owner, a claim that comes late must not leave a key for ever either.
-    assert set(lab.ttls(conversation_id)) == {"alice"}
+    assert set(lab.ttls(conversation_id)) == {"listing"}

@@ -9,7 +9,7 @@ from app.errors import NotFound
 from app.ledger import Finish, Finished, Ledger, NewTurn, Write
 from app.ledger.keys import new_conversation_id
 from tests.ledger.harness import Lab, make_ledger
-from tests.ledger.proxy import Proxy
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 
 

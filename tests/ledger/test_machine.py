@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from redis import Redis
 
-from app.errors import NotFound, QueueFull
+from app.errors import Conflict, NotFound, QueueFull
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, NewTurn, Snapshot, Write, ledger
-from app.ledger.keys import conversation_keys, new_conversation_id
+from app.ledger.keys import PARTS, conversation_keys, new_conversation_id
 from app.ledger.ledger import GRACE_MS, LONGEST_PAUSE_MS, MAX_ATTEMPTS
 from app.ledger.models import Json
 from tests.ledger.harness import CHANNEL, LEASE, MAX_QUEUED, PROVIDERS, Tap, make_lab
-from tests.ledger.reference import Job, Talk, Turn, View
+from tests.ledger.reference import SHOWN, Job, Talk, Turn, View
 
 EXAMPLES = os.environ.get("PARLEY_MACHINE_EXAMPLES")
 STEPS = 60
@@ -100,6 +100,58 @@ class Machine(RuleBasedStateMachine):
         assert accepted.start == (talk.queue[0].id if first else None)
         self.hint(talk, accepted.start, hinted)
         self.settle("send", talk)
+
+    @precondition(lambda self: any(talk.kept for talk in self.talks))
+    @rule(which=any_index, index=any_index, hinted=st.booleans())
+    def regenerate(self, which: int, index: int, hinted: bool) -> None:
+        talk = one([talk for talk in self.talks if talk.kept], which)
+        earlier = one(talk.kept, index)
+        before = self.lab.dump(talk.id)
+        reply_id = self.reply_id(talk, earlier)
+        turn = NewTurn("", f"m{len(talk.turns)}", again=reply_id)
+        try:
+            accepted = self.ledger.accept(talk.owner, talk.id, turn, create=False)
+        except Conflict:
+            assert not earlier.over
+            assert self.lab.dump(talk.id) == before
+            return
+        except QueueFull:
+            self.settle("refused", talk)
+            return
+        assert earlier.over
+        first = not talk.queue
+        self.accepted(talk, turn, accepted.answer, earlier.parent, first=False, again=earlier)
+        self.hint(talk, accepted.start if first else None, hinted)
+        self.settle("regenerate", talk)
+
+    @precondition(lambda self: any(talk.kept for talk in self.talks))
+    @rule(which=any_index, index=any_index, text=pieces, hinted=st.booleans())
+    def edit(self, which: int, index: int, text: str, hinted: bool) -> None:
+        talk = one([talk for talk in self.talks if talk.kept], which)
+        earlier = one(talk.kept, index)
+        turn = NewTurn(text, f"m{len(talk.turns)}", edited=earlier.message_id)
+        try:
+            accepted = self.ledger.accept(talk.owner, talk.id, turn, create=False)
+        except QueueFull:
+            self.settle("refused", talk)
+            return
+        self.accepted(talk, turn, accepted.answer, earlier.parent, first=False)
+        self.hint(talk, accepted.start, hinted)
+        self.settle("edit", talk)
+
+    @precondition(lambda self: any(talk.kept for talk in self.talks))
+    @rule(which=any_index, index=any_index, question=st.booleans())
+    def select(self, which: int, index: int, question: bool) -> None:
+        talk = one([talk for talk in self.talks if talk.kept], which)
+        chosen = one(talk.kept, index)
+        if question:
+            message_id, leaf = chosen.message_id, talk.leaf_below(talk.newest_answer(chosen.message_id))
+        else:
+            message_id = self.reply_id(talk, chosen)
+            leaf = talk.leaf_below(chosen)
+        moved, talk.head = leaf is not talk.head, leaf
+        self.ledger.select(talk.owner, talk.id, message_id)
+        self.settle("select", talk, events=int(moved))
 
     @precondition(lambda self: any(talk.turns for talk in self.talks))
     @rule(which=any_index, index=any_index)
@@ -181,6 +233,9 @@ class Machine(RuleBasedStateMachine):
             lambda: self.ledger.configure(other, talk.id, {"memory": True}),
             lambda: self.ledger.history(other, talk.id, None, 10),
             lambda: self.ledger.show(other, talk.id),
+            lambda: self.ledger.select(other, talk.id, "m"),
+            lambda: self.ledger.accept(other, talk.id, NewTurn("", "y", again="m"), create=False),
+            lambda: self.ledger.accept(other, talk.id, NewTurn("Hello", "z", edited="m"), create=False),
         ):
             with pytest.raises(NotFound):
                 attempt()
@@ -404,11 +459,22 @@ class Machine(RuleBasedStateMachine):
 
     # --- How ----------------------------------------------------------------------------------------------------------
 
-    def accepted(self, talk: Talk, sent: NewTurn, answer: Json, parent: Turn | None, *, first: bool) -> None:
-        turn = Turn(answer["turn_id"], answer["message_id"], sent.client_id, sent.text, answer, parent, first)
+    def reply_id(self, talk: Talk, turn: Turn) -> str:
+        """Of one that is still to come as well."""
+        if turn.reply:
+            return str(turn.reply["id"])
+        record: bytes = self.redis.hget(self.lab.key(talk.id, "turns"), f"t:{turn.id}")  # type: ignore[assignment]
+        return str(orjson.loads(record)["reply_id"])
+
+    def accepted(
+        self, talk: Talk, sent: NewTurn, answer: Json, parent: Turn | None, *, first: bool, again: Turn | None = None
+    ) -> None:
+        text = again.text if again else sent.text
+        turn = Turn(answer["turn_id"], answer["message_id"], sent.client_id, text, answer, parent, first, bool(again))
         assert answer["conversation_id"] == talk.id
         assert answer["position"] == len(talk.queue)
-        assert answer["seq"] == talk.seq + 2
+        assert answer["seq"] == talk.seq + (1 if again else 2)
+        assert again is None or answer["message_id"] == again.message_id
         talk.turns.append(turn)
         talk.queue.append(turn)
         talk.head = turn
@@ -441,7 +507,7 @@ class Machine(RuleBasedStateMachine):
         else:
             assert isinstance(result, Claimed)
             self.check_claim(talk, turn, result)
-            turn.status, turn.shown = "running", ""
+            turn.status, turn.shown, turn.thought = "running", "", ""
             turn.attempts += 1
             talk.fences.add(result.fence)
             talk.lease_end = self.clock.now + LEASE
@@ -468,8 +534,9 @@ class Machine(RuleBasedStateMachine):
     def write_all(self, texts: list[tuple[Job, str]]) -> None:
         before = {job: self.lab.dump(job.talk.id) for job, _ in texts if job.talk.holder is not job}
         held = {job.talk for job, _ in texts if job.talk.holder is job}
-        writes = [Write(job.claim, job.chunk + 1, text) for job, text in texts]
+        writes = [Write(job.claim, job.chunk + 1, text, reasoning=thought(text)) for job, text in texts]
         results = self.ledger.write(writes)
+        events = 0
         for (job, text), write, result in zip(texts, writes, results, strict=True):
             if job in before:
                 assert result == Finished("refused")
@@ -479,9 +546,11 @@ class Machine(RuleBasedStateMachine):
                 assert result == Finished("ok")
                 job.chunk, job.last = job.chunk + 1, write
                 job.turn.shown += text
+                job.turn.thought += thought(text)
+                events += 1 + bool(thought(text))
                 self.renew(job)
                 done["written"] += 1
-        self.settle("write", *{job.talk: None for job, _ in texts}, events=results.count(Finished("ok")))
+        self.settle("write", *{job.talk: None for job, _ in texts}, events=events)
 
     def renew(self, job: Job) -> None:
         """At most a third of a lease passes before a sign of life counts."""
@@ -566,6 +635,7 @@ class Machine(RuleBasedStateMachine):
         assert turn.reply is None, "saved twice"
         turn.reply = event["message"]
         assert (turn.reply["text"], turn.reply["status"]) == (turn.shown, turn.status)
+        assert turn.reply.get("reasoning", "") == turn.thought
         assert turn.reply["parent_id"] == turn.message_id
         if turn.status != "stopped":
             earlier = talk.turns[: talk.turns.index(turn)]
@@ -587,14 +657,17 @@ class Machine(RuleBasedStateMachine):
 
         text: bytes | None = self.redis.get(self.lab.key(talk.id, "text"))  # type: ignore[assignment]
         assert (text or b"").decode() == (talk.holder.turn.shown if talk.holder else "")
+        assert meta["head"] == (self.reply_id(talk, talk.head) if talk.head else "")
 
         messages = self.lab.messages(talk.id)
         for turn in talk.kept:
-            question = messages.pop(turn.message_id)
-            assert (question["text"], question["role"], question["turn_id"]) == (turn.text, "user", turn.id)
+            if not turn.again:
+                question = messages.pop(turn.message_id)
+                assert (question["text"], question["role"], question["turn_id"]) == (turn.text, "user", turn.id)
+                assert question["versions"] == talk.versions(question)
             assert turn.over == (turn.reply is not None), "each turn that is over has its reply"
             if turn.reply is not None:
-                assert messages.pop(turn.reply["id"]) == turn.reply
+                assert messages.pop(turn.reply["id"]) == {**turn.reply, "versions": talk.versions(turn.reply)}
         assert messages == {}, "nothing else is saved"
 
         log = self.lab.log(talk.id)
@@ -606,7 +679,7 @@ class Machine(RuleBasedStateMachine):
                 self.compare(view)
 
     def check_deleted(self, talk: Talk) -> None:
-        left: int = self.redis.exists(*conversation_keys(talk.id)[1:6])
+        left: int = self.redis.exists(*conversation_keys(talk.id)[1 : len(PARTS)])
         assert left == 0
         assert self.lab.due(talk.id) is None
         assert 0 < self.lab.ttls(talk.id)["meta"] <= ledger.TOMBSTONE_MS
@@ -627,9 +700,9 @@ class Machine(RuleBasedStateMachine):
         assert view.messages == saved[len(saved) - len(view.messages) :]
         assert bool(view.messages) == bool(saved)
         assert view.more == (len(view.messages) < len(saved))
-        assert list(view.turns.values()) == [{name: turn[name] for name in _SHOWN} for turn in snapshot.turns]
-        assert [(turn["turn_id"], turn["text"]) for turn in snapshot.turns] == [
-            (turn.id, turn.shown) for turn in talk.queue
+        assert list(view.turns.values()) == [{name: turn[name] for name in SHOWN} for turn in snapshot.turns]
+        assert [(turn["turn_id"], turn["text"], turn["reasoning"]) for turn in snapshot.turns] == [
+            (turn.id, turn.shown, turn.thought) for turn in talk.queue
         ]
         done["compared"] += 1
 
@@ -681,7 +754,9 @@ class Machine(RuleBasedStateMachine):
             assert sorted(listed) == sorted(talk.id for talk in self.talks if talk.owner == owner and not talk.deleted)
 
 
-_SHOWN = ("turn_id", "message_id", "status", "attempt", "text")
+def thought(text: str) -> str:
+    """What is thought before some of the pieces."""
+    return text[::-1] if len(text) % 2 else ""
 
 
 def _reply_id(turn: Turn | None) -> str | None:

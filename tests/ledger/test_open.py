@@ -43,18 +43,22 @@ def test_a_snapshot_is_the_state_itself(lab: Lab) -> None:
         {
             "turn_id": running["turn_id"],
             "message_id": running["message_id"],
+            "reply_id": found.turns[0]["reply_id"],
             "status": "running",
             "attempt": 1,
             "provider": "p",
             "model": "p-1",
             "text": "Two, or",
+            "reasoning": "",
         },
         {
             "turn_id": waiting["turn_id"],
             "message_id": waiting["message_id"],
+            "reply_id": found.turns[1]["reply_id"],
             "status": "waiting",
             "attempt": 0,
             "text": "",
+            "reasoning": "",
         },
     ]
 

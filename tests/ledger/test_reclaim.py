@@ -7,10 +7,10 @@ import pytest
 
 from app.connections import connect
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, Tail, Write
-from app.ledger.keys import conversation_keys, due_key, listing_key
+from app.ledger.keys import PARTS, conversation_keys, due_key, listing_key
 from app.ledger.ledger import MAX_ATTEMPTS
 from tests.ledger.harness import LEASE, PROVIDERS, Lab, make_ledger
-from tests.ledger.proxy import Proxy
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.view import View
 
@@ -35,7 +35,8 @@ class Copy:
         self._sets = (due_key(conversation_id[:2]), listing_key(lab.owner))
         self._member = conversation_id
         self._keys: dict[str, Any] = {
-            key: (self._redis.dump(key), self._redis.pttl(key)) for key in conversation_keys(conversation_id)[:6]
+            key: (self._redis.dump(key), self._redis.pttl(key))
+            for key in conversation_keys(conversation_id)[: len(PARTS)]
         }
         self._scores: dict[str, Any] = {key: self._redis.zscore(key, conversation_id) for key in self._sets}
 
@@ -291,7 +292,7 @@ def test_clients_end_with_what_is_saved(lab: Lab, claim: Claimed, lost: int, rec
     at("after the end")
     saved = lab.reply_to(claim.conversation_id, claim.turn_id)
     assert saved["text"] == whole + "!"
-    assert follower.view.messages == [claim.question, saved]
+    assert follower.view.messages == [lab.messages(claim.conversation_id)[claim.question["id"]], saved]
     assert follower.view.turns == {}
 
 

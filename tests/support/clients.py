@@ -201,8 +201,10 @@ class ChatClient(ABC):
             return
         if view is not None and view.is_next(event):
             view.apply(event)
-            return
-        self.gaps += 1
+            if not view.lost:
+                return
+        else:
+            self.gaps += 1
         self._reopen(conversation_id, lambda _answer: None)
 
     def _reopen(self, conversation_id: str, then: Callable[[Json], None]) -> None:
@@ -210,7 +212,7 @@ class ChatClient(ABC):
             self._opening.setdefault(conversation_id, [])
             view = self.views.get(conversation_id)
             payload: Json = {"conversation_id": conversation_id}
-            if view is not None and view.epoch is not None:
+            if view is not None and view.epoch is not None and not view.lost:
                 payload |= {"after": view.seq, "epoch": view.epoch}
 
         def arrived(answer: Json) -> None:

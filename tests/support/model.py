@@ -22,6 +22,7 @@ class Model:
         self.upstream.respond = self._respond
         self._closed = ClosedPort()
         self._scripts: dict[str, deque[Script]] = defaultdict(deque)
+        self._background: list[tuple[str, str, Script]] = []
 
     def start(self) -> Self:
         self.upstream.start()
@@ -47,6 +48,13 @@ class Model:
         """How this question is answered, the first time, the second …; after that it is echoed, as all others are."""
         self._scripts[text].extend(scripts)
 
+    def answer_background(self, instruction: str, about: str, script: Script) -> None:
+        """How it is answered, once, when it is told to do this with a conversation in which these words stand."""
+        self._background.append((instruction, about, script))
+
+    def background_requests(self, instruction: str, about: str) -> list[Request]:
+        return [request for request in self.upstream.requests if _is_background(request, instruction, about)]
+
     def requests(self, text: str) -> list[Request]:
         """Those that asked this."""
         return [request for request in self.upstream.requests if request.last_user_text == text]
@@ -57,5 +65,14 @@ class Model:
         return self.requests(text)[number - 1]
 
     def _respond(self, request: Request) -> Script:
+        for one in self._background:
+            instruction, about, script = one
+            if _is_background(request, instruction, about):
+                self._background.remove(one)
+                return script
         scripts = self._scripts.get(request.last_user_text)
         return scripts.popleft() if scripts else echo(request)
+
+
+def _is_background(request: Request, instruction: str, about: str) -> bool:
+    return request.messages[0]["content"].startswith(instruction) and about in request.last_user_text

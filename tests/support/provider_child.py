@@ -20,7 +20,7 @@ def main(mode: str, base_url: str, api: str, signals: str) -> None:
     replies: list[str] = []
 
     def reply(text: str) -> None:
-        replies.append("".join(provider.complete("m", [ChatMessage("user", text)])))
+        replies.append("".join(piece.text for piece in provider.complete("m", [ChatMessage("user", text)])))
 
     def aborted(text: str, after: str) -> float:
         """How long the reader needs to come back once `abort()` is called, when it has read `after`."""
@@ -31,7 +31,7 @@ def main(mode: str, base_url: str, api: str, signals: str) -> None:
         def read() -> None:
             try:
                 for piece in completion:
-                    seen.append(piece)
+                    seen.append(piece.text)
                     at_work.set()
             except Aborted:
                 came_back.set()

@@ -100,6 +100,9 @@ class Stack:
             "PROVIDERS": self.model.providers,
             "SECRET_KEY": SECRET_KEY,
             **PLENTY,
+            # Tests count what the model is asked; those of titles and summaries ask for them.
+            "TITLE_MODEL": "off",
+            "SUMMARY_MODEL": "off",
             **self._environ,
         }
 
@@ -200,6 +203,15 @@ class Stack:
         assert client.view(conversation_id).messages == saved
         return saved
 
+    def assert_answered_once(self, client: ChatClient, conversation_id: str, turn_ids: list[str]) -> None:
+        """Each of them ended once and has one saved reply, in this order; the client shows that and missed nothing."""
+        saved = self.assert_saved_as_shown(client, conversation_id)
+        view = client.view(conversation_id)
+        assert [message["turn_id"] for message in saved if message["role"] == "assistant"] == turn_ids
+        assert [event["turn_id"] for event in view.applied if event["type"] == "turn.finished"] == turn_ids
+        assert (view.turns, client.gaps, client.disconnects) == ({}, 0, [])
+
 
 def _shell(name: str) -> list[str]:
-    return ["sh", "-c", procfile_command(name)]
+    # Without `exec` a SIGTERM would end the shell at once, and it would look as if the process itself had.
+    return ["sh", "-c", f"exec {procfile_command(name)}"]

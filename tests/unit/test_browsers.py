@@ -15,14 +15,10 @@ from app.settings import ProviderConfig, Settings
 from app.web.app import create_app
 from app.web.headers import HSTS, SECURITY_HEADERS
 from tests.support.ports import free_port
+from tests.unit.test_extension_points import NoHints
 
 FRIEND = "https://friend.example.com"
 FOREIGN = "https://foreign.example.com"
-
-
-class NoHints:
-    def reply(self, conversation_id: str, turn_id: str) -> None:
-        raise AssertionError("nothing is sent here")
 
 
 MakeApp = Callable[..., Flask]

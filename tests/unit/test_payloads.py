@@ -22,7 +22,7 @@ def refused(model: type[payloads.Payload], *sent: Any) -> str | None:
 def test_a_message() -> None:
     sent = parse(payloads.SendMessage, {**MESSAGE, "conversation_id": "c", "memory": False, "model": "m"})
     assert sent.conversation_id == "c"
-    assert sent.turn() == NewTurn("Hello", "x", None, False, None, "m")
+    assert sent.turn() == NewTurn("Hello", "x", memory=False, model="m")
     assert parse(payloads.SendMessage, MESSAGE).turn() == NewTurn("Hello", "x")
 
 

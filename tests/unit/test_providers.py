@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from app.providers import transport
-from app.providers.base import Aborted, Api, ChatMessage, UpstreamError, Usage
+from app.providers.base import Aborted, Api, ChatMessage, Piece, UpstreamError, Usage
 from app.providers.failures import Failures, retry_after
 from app.providers.openai_compatible import OpenAICompatible, StreamedCompletion
 from app.providers.proxies import proxy_for
@@ -73,6 +73,10 @@ def ask(provider: OpenAICompatible, text: str = "hello") -> StreamedCompletion:
     return provider.complete("m", [ChatMessage("user", text)])
 
 
+def said(pieces: Iterable[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
 def outcome(completion: StreamedCompletion) -> tuple[str, UpstreamError]:
     """The text that came before the error, and the error."""
     reader = Reader(completion).join()
@@ -107,7 +111,7 @@ class Reader:
         try:
             for piece in self._completion:
                 with self._changed:
-                    self.text += piece
+                    self.text += piece.text
                     self._changed.notify_all()
         except Exception as error:  # the test looks at it
             with self._changed:
@@ -122,7 +126,7 @@ def test_a_reply_with_its_usage(upstream: Upstream, provider: OpenAICompatible) 
     upstream.script(Script(["Hel", "lo ", "żółw 🐢"], usage=(3, 5)))
     completion = ask(provider)
     assert completion.usage is None
-    assert "".join(completion) == "Hello żółw 🐢"
+    assert said(completion) == "Hello żółw 🐢"
     assert completion.usage == Usage(3, 5)
     with pytest.raises(RuntimeError):
         iter(completion)
@@ -130,7 +134,7 @@ def test_a_reply_with_its_usage(upstream: Upstream, provider: OpenAICompatible) 
 
 def test_nothing_is_sent_before_the_first_next(upstream: Upstream, provider: OpenAICompatible) -> None:
     iter(ask(provider, "never read"))
-    assert "".join(ask(provider, "read")) == "You said: read"
+    assert said(ask(provider, "read")) == "You said: read"
     assert [request.last_user_text for request in upstream.requests] == ["read"]
 
 
@@ -191,38 +195,38 @@ def test_no_key_and_no_organization_of_somebody_else(upstream: Upstream, monkeyp
 def test_replies_in_odd_forms(upstream: Upstream, provider: OpenAICompatible, script: Script) -> None:
     upstream.script(script)
     completion = ask(provider)
-    assert "".join(completion) == "żółw 🐢"
+    assert said(completion) == "żółw 🐢"
     assert completion.usage == Usage(7, 11)
 
 
 def test_usage_is_optional(upstream: Upstream, provider: OpenAICompatible) -> None:
     upstream.script(Script(["a"], usage=None))
     completion = ask(provider)
-    assert list(completion) == ["a"]
+    assert list(completion) == [Piece("a")]
     assert completion.usage is None
 
 
 def test_chat_that_ends_with_done_only(upstream: Upstream) -> None:
     upstream.script(Script(["a"], finish=None))
-    assert list(ask(make(upstream.base_url))) == ["a"]
+    assert list(ask(make(upstream.base_url))) == [Piece("a")]
 
 
 def test_chat_with_text_parts_and_text_in_the_last_chunk(upstream: Upstream) -> None:
     parts = [{"type": "thinking", "text": "hm"}, {"type": "text", "text": "a"}]
     last = {"choices": [{"delta": {"content": "b"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": "?"}}
     upstream.script(Script([Event({"choices": [{"delta": {"content": parts}}]}), Event(last)], finish=None, done=False))
-    assert "".join(ask(make(upstream.base_url))) == "ab"
+    assert said(ask(make(upstream.base_url))) == "ab"
 
 
 def test_the_last_event_without_its_blank_line(upstream: Upstream) -> None:
     upstream.script(Script(["a", Raw(b"data: [DONE]")], finish=None, done=False))
-    assert "".join(ask(make(upstream.base_url))) == "a"
+    assert said(ask(make(upstream.base_url))) == "a"
 
 
 def test_a_break_after_the_end_of_the_text_is_no_failure(upstream: Upstream, provider: OpenAICompatible) -> None:
     end = {"choices": [{"delta": {}, "finish_reason": "stop"}], "type": "response.completed", "response": {}}
     upstream.script(Script(["a", Event(end), Drop()]))
-    assert "".join(ask(provider)) == "a"
+    assert said(ask(provider)) == "a"
 
 
 def test_a_server_that_does_not_close_after_the_end(
@@ -230,14 +234,14 @@ def test_a_server_that_does_not_close_after_the_end(
 ) -> None:
     monkeypatch.setattr(transport, "TAIL_SECONDS", 0.05)
     upstream.script(Script(["a"], last_chunk=False))
-    assert "".join(ask(provider)) == "a"
+    assert said(ask(provider)) == "a"
     upstream.requests[0].wait_closed()
 
 
 def test_a_reader_that_loses_interest_closes_the_connection(upstream: Upstream, provider: OpenAICompatible) -> None:
     upstream.script(Script(["a", Stall()]))
     pieces = iter(ask(provider))
-    assert next(pieces) == "a"
+    assert next(pieces) == Piece("a")
     pieces.close()
     upstream.requests[0].wait_closed()
 
@@ -432,9 +436,23 @@ def test_the_shapes_of_such_errors(upstream: Upstream, api: Api, data: dict[str,
 
 @pytest.mark.parametrize(("finish", "retryable"), [("stop", True), ("length", False), ("content_filter", False)])
 def test_empty(upstream: Upstream, provider: OpenAICompatible, finish: str, retryable: bool) -> None:
-    upstream.script(Script([Reasoning("hm")], finish=finish))  # type: ignore[arg-type]
+    upstream.script(Script([], finish=finish))  # type: ignore[arg-type]
     text, error = outcome(ask(provider))
     assert (text, error.code, error.retryable) == ("", "provider_empty", retryable)
+
+
+def test_nothing_but_thoughts(upstream: Upstream, provider: OpenAICompatible) -> None:
+    """They have been shown, so they are not asked for again."""
+    upstream.script(Script([Reasoning("hm")]))
+    text, error = outcome(ask(provider))
+    assert (text, error.code, error.retryable) == ("", "provider_empty", False)
+
+
+def test_reasoning_is_told_from_text(upstream: Upstream, provider: OpenAICompatible) -> None:
+    upstream.script(Script([Reasoning("A tort"), Reasoning("oise? "), "Yes", Reasoning("Or no."), "."]))
+    pieces = list(ask(provider))
+    assert said(pieces) == "Yes."
+    assert "".join(piece.reasoning for piece in pieces) == "A tortoise? Or no."
 
 
 @pytest.mark.parametrize(
@@ -518,7 +536,7 @@ def test_abort_between_two_pieces(upstream: Upstream, provider: OpenAICompatible
     upstream.script(Script(["a", Stall()]))
     completion = ask(provider)
     pieces = iter(completion)
-    assert next(pieces) == "a"
+    assert next(pieces) == Piece("a")
     completion.abort()
     upstream.requests[0].wait_closed()  # though nobody reads
     with pytest.raises(Aborted):
@@ -538,7 +556,7 @@ def test_abort_while_an_error_is_being_read(upstream: Upstream, provider: OpenAI
 
 def test_abort_after_the_end_leaves_the_next_call_alone(upstream: Upstream, provider: OpenAICompatible) -> None:
     first = ask(provider, "one")
-    assert "".join(first) == "You said: one"
+    assert said(first) == "You said: one"
     gate = Gate()
     upstream.script(Script(["a", Hold(gate), "b"]))
     reader = Reader(ask(provider, "two"))
@@ -558,7 +576,7 @@ def test_a_kept_connection_can_be_aborted_and_is_not_used_again(upstream: Upstre
     upstream.wait_for_request(2)
     completion.abort()
     assert isinstance(reader.join().error, Aborted)
-    assert "".join(ask(provider)) == "c"
+    assert said(ask(provider)) == "c"
     assert [request.connection for request in upstream.requests] == [1, 1, 2]
 
 
@@ -583,7 +601,7 @@ def test_aborts_from_many_threads_at_any_moment(upstream: Upstream, provider: Op
         for abort in aborts:
             abort.join(PATIENCE)
         assert reader.join().error is None or isinstance(reader.error, Aborted)
-    assert "".join(ask(provider)) == " token" * 50
+    assert said(ask(provider)) == " token" * 50
 
 
 # Pace and concurrency
@@ -594,10 +612,10 @@ def test_paced_reads_let_tokens_gather(upstream: Upstream, api: Api) -> None:
     upstream.script(Script(["first", Hold(gate), *["x"] * 500]))
     completion = ask(make(upstream.base_url, api, pace=0.3))
     pieces = iter(completion)
-    assert next(pieces) == "first"
+    assert next(pieces) == Piece("first")
     gate.open()
     rest = list(pieces)
-    assert "".join(rest) == "x" * 500
+    assert said(rest) == "x" * 500
     assert len(rest) <= 4  # 500 tokens, each an HTTP chunk of its own
     assert completion.reads <= 10
 
@@ -606,11 +624,11 @@ def test_unpaced_reads_take_what_is_there(upstream: Upstream, api: Api) -> None:
     gates = [Gate(), Gate()]
     upstream.script(Script(["a", Hold(gates[0]), "b", Hold(gates[1]), "c"]))
     pieces = iter(ask(make(upstream.base_url, api)))
-    assert next(pieces) == "a"
+    assert next(pieces) == Piece("a")
     gates[0].open()
-    assert next(pieces) == "b"
+    assert next(pieces) == Piece("b")
     gates[1].open()
-    assert list(pieces) == ["c"]
+    assert list(pieces) == [Piece("c")]
 
 
 def test_a_hundred_replies_at_once(upstream: Upstream, provider: OpenAICompatible) -> None:
@@ -704,7 +722,7 @@ def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream
 
 def test_tls_streams_keeps_and_aborts(secure: Upstream) -> None:
     provider = make(secure.base_url)
-    assert "".join(ask(provider, "one")) == "You said: one"
+    assert said(ask(provider, "one")) == "You said: one"
     secure.script(Script(["a", Stall()]))
     completion = ask(provider)
     reader = Reader(completion)
@@ -720,10 +738,10 @@ def test_tls_records_gather_under_a_pace(secure: Upstream) -> None:
     secure.script(Script(["first", Hold(gate), *["x"] * 300]))  # a record each: 300 reads, were they not gathered
     completion = ask(make(secure.base_url, pace=0.2))
     pieces = iter(completion)
-    assert next(pieces) == "first"
+    assert next(pieces) == Piece("first")
     gate.open()
     rest = list(pieces)
-    assert "".join(rest) == "x" * 300
+    assert said(rest) == "x" * 300
     assert len(rest) <= 5
 
 
@@ -772,7 +790,7 @@ def test_through_a_proxy(upstream: Upstream, api: Api, no_proxies: pytest.Monkey
     no_proxies.setenv("HTTP_PROXY", upstream.base_url.removesuffix("/v1").replace("://", "://user:secret@"))
     provider = make("http://models.invalid/v1", api)
     upstream.script(Script(["a"]), Script(["a", Stall()]))
-    assert "".join(ask(provider)) == "a"
+    assert said(ask(provider)) == "a"
     request = upstream.requests[0]
     assert request.path.startswith("http://models.invalid/v1/")
     assert request.headers["proxy-authorization"].startswith("Basic ")

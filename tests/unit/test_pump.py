@@ -10,12 +10,13 @@ import pytest
 from app.connections import connect
 from app.ledger import Busy, Claimed, Finish, GivenUp, Gone, Ledger, Snapshot
 from app.ledger.ledger import MAX_ATTEMPTS
+from app.providers.base import Piece
 from app.turns.pump import Pump
 from app.turns.reply import Reply, Timeouts
 from tests.ledger.harness import LEASE, Lab, make_lab, make_ledger
-from tests.ledger.proxy import Proxy
 from tests.ledger.test_reclaim import Copy, claim_again
 from tests.support.processes import eventually
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.unit.test_reply import Stream
 
@@ -55,7 +56,7 @@ class Bench:
 
     def feed(self, reply: Reply, *texts: str) -> None:
         for text in texts:
-            reply.feed(text)
+            reply.feed(Piece(text))
             self.pump.wake()
 
     def say(self, reply: Reply, text: str) -> None:
@@ -314,7 +315,7 @@ def test_one_that_cannot_be_written_harms_no_other(bench: Bench, fault: str) -> 
 def test_what_is_discarded_is_written_no_more(bench: Bench) -> None:
     gone, other = bench.reply(), bench.reply()
     bench.pump.discard(gone)
-    gone.feed("One")
+    gone.feed(Piece("One"))
     bench.feed(other, "Two")
     bench.end(other)
     assert bench.shown(gone.claim) == ""
@@ -486,7 +487,7 @@ def test_deadlines_are_noticed_while_redis_cannot_be_reached_to_claim_again(benc
 def test_one_process_claims_the_same_turn_twice(bench: Bench) -> None:
     """Its lease lapsed while Redis was away, and the new hint came to the same process."""
     late = bench.prepare(bench.lab.claim(*bench.lab.conversation()))
-    late.feed("One")
+    late.feed(Piece("One"))
     bench.lab.clock.advance(LEASE)
     heir = bench.prepare(bench.lab.claim(late.claim.conversation_id, late.claim.turn_id))
     bench.pump.add(late)
@@ -577,9 +578,17 @@ def test_replies_that_do_not_are_given_back(bench: Bench) -> None:
     assert bench.shown(left) == "One"
 
 
+def test_being_told_to_go_again_gives_no_further_time(bench: Bench) -> None:
+    reply = bench.reply()
+    bench.pump.drain(0)
+    bench.pump.drain(3600)
+    assert bench.over(reply) is None
+    assert reply.lost
+
+
 def test_the_last_text_is_written_before_a_reply_is_given_back(bench: Bench) -> None:
     reply = bench.prepare(bench.lab.claim(*bench.lab.conversation()))
-    reply.feed("One")
+    reply.feed(Piece("One"))
     bench.pump.drain(0)
     bench.pump.add(reply)
     assert bench.over(reply) is None
@@ -620,7 +629,7 @@ def test_redis_cannot_be_reached_to_give_it_back(bench: Bench) -> None:
 def test_a_reply_that_ends_in_the_last_moment(bench: Bench) -> None:
     reply = bench.prepare(bench.lab.claim(*bench.lab.conversation()))
     following = bench.lab.send(reply.claim.conversation_id).answer["turn_id"]
-    reply.feed("One")
+    reply.feed(Piece("One"))
     reply.end(Finish("done"))
     other = bench.prepare(bench.lab.claim(*bench.lab.conversation()))
     bench.pump.drain(0)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Write
-from app.providers.base import Usage
+from app.providers.base import Piece, Usage
 from app.turns.reply import Reply, Timeouts
 
-CLAIM = Claimed("c", "t", "first", 1, "p", "m", True, "", {"text": "Hello"})
+CLAIM = Claimed("c", "t", "r", "first", 1, "p", "m", True, "", {"text": "Hello"})
 AGAIN = replace(CLAIM, fence="second", attempt=2)
 OK = Finished("ok")
 REFUSED = Finished("refused")
@@ -34,7 +34,7 @@ class Stream:
     def __init__(self) -> None:
         self.aborted = 0
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Piece]:
         return iter(())
 
     def abort(self) -> None:
@@ -72,10 +72,10 @@ def reply(clock: Clock, ledger: Ledger) -> Reply:
 
 
 def test_text_is_taken_in_numbered_pieces(reply: Reply) -> None:
-    reply.feed("One, ")
-    reply.feed("two, ")
+    reply.feed(Piece("One, "))
+    reply.feed(Piece("two, "))
     assert reply.next_write(1) == Write(CLAIM, 1, "One, two, ")
-    reply.feed("three")
+    reply.feed(Piece("three"))
     # Until the ledger has answered for it, a piece stays the same.
     assert reply.next_write(1) == Write(CLAIM, 1, "One, two, ")
     reply.written(OK)
@@ -85,7 +85,7 @@ def test_text_is_taken_in_numbered_pieces(reply: Reply) -> None:
 
 
 def test_the_last_piece(reply: Reply) -> None:
-    reply.feed("One")
+    reply.feed(Piece("One"))
     reply.end(DONE)
     assert reply.next_write(1) == Write(CLAIM, 1, "One", DONE)
     reply.written(Finished("ok", "next"))
@@ -95,7 +95,7 @@ def test_the_last_piece(reply: Reply) -> None:
 
 
 def test_the_end_after_the_last_piece(reply: Reply) -> None:
-    reply.feed("One")
+    reply.feed(Piece("One"))
     assert reply.next_write(1) == Write(CLAIM, 1, "One")
     reply.end(DONE)
     assert reply.next_write(1) == Write(CLAIM, 1, "One"), "it is on its way already"
@@ -115,7 +115,7 @@ def test_signs_of_life(reply: Reply, clock: Clock) -> None:
     assert reply.next_write(1) is None
     clock.now += 1
     assert reply.next_write(1) == Write(CLAIM, 0, "")
-    reply.feed("One")
+    reply.feed(Piece("One"))
     assert reply.next_write(1) == Write(CLAIM, 0, "")
     reply.written(OK)
     assert reply.next_write(1) == Write(CLAIM, 1, "One")
@@ -141,7 +141,7 @@ def test_a_reply_that_is_somebody_elses(
 ) -> None:
     stream = Stream()
     reply.listen_to(stream)
-    reply.feed("One")
+    reply.feed(Piece("One"))
     reply.next_write(1)
     reply.written(REFUSED)
     assert (reply.refused, reply.lost, stream.aborted) == (True, False, 0), "it may still be this worker's"
@@ -153,7 +153,7 @@ def test_a_reply_that_is_somebody_elses(
     assert reply.wait(60), "who waits is woken"
     assert reply.stop_listening() is None, "nothing is wrong with the provider"
     assert reply.wait_until_over() == following
-    reply.feed("two")
+    reply.feed(Piece("two"))
     assert reply.next_write(0) is None
 
 
@@ -161,17 +161,17 @@ def test_a_reply_that_is_claimed_again_is_written_once_more(reply: Reply, ledger
     stream = Stream()
     reply.listen_to(stream)
     for number, text in enumerate(["One, ", "two, ", "three, "], 1):
-        reply.feed(text)
+        reply.feed(Piece(text))
         assert reply.next_write(1) == Write(CLAIM, number, text)
         reply.written(REFUSED if number == 3 else OK)
-    reply.feed("four, ")
+    reply.feed(Piece("four, "))
     assert reply.next_write(0) is None, "nothing is written under a claim that is none"
     ledger.answers = [AGAIN]
     reply.claim_again()
     assert reply.claim == AGAIN
     assert not reply.refused
     assert reply.next_write(1) == Write(AGAIN, 1, "One, two, three, four, ")
-    reply.feed("five")
+    reply.feed(Piece("five"))
     assert reply.next_write(1) == Write(AGAIN, 1, "One, two, three, four, ")
     reply.written(OK)
     reply.end(DONE)
@@ -183,10 +183,10 @@ def test_a_reply_that_is_claimed_again_is_written_once_more(reply: Reply, ledger
 
 
 def test_a_last_piece_that_is_refused_is_written_again_with_the_rest(reply: Reply, ledger: Ledger) -> None:
-    reply.feed("One, ")
+    reply.feed(Piece("One, "))
     assert reply.next_write(1) == Write(CLAIM, 1, "One, ")
     reply.written(OK)
-    reply.feed("two")
+    reply.feed(Piece("two"))
     reply.end(DONE)
     assert reply.next_write(1) == Write(CLAIM, 2, "two", DONE)
     reply.written(REFUSED)
@@ -211,7 +211,7 @@ def test_a_sign_of_life_that_is_refused(reply: Reply, ledger: Ledger, clock: Clo
 
 def test_refused_time_and_again(reply: Reply, ledger: Ledger) -> None:
     third = replace(AGAIN, fence="third", attempt=3)
-    reply.feed("One")
+    reply.feed(Piece("One"))
     reply.next_write(1)
     reply.written(REFUSED)
     ledger.answers = [AGAIN, third, Busy()]
@@ -227,7 +227,7 @@ def test_refused_time_and_again(reply: Reply, ledger: Ledger) -> None:
 
 
 def test_a_claim_that_could_not_be_made_is_made_later(reply: Reply, ledger: Ledger) -> None:
-    reply.feed("One")
+    reply.feed(Piece("One"))
     reply.next_write(1)
     reply.written(REFUSED)
     ledger.answers = [ConnectionError(), AGAIN]
@@ -240,7 +240,7 @@ def test_a_claim_that_could_not_be_made_is_made_later(reply: Reply, ledger: Ledg
 
 
 def test_who_listens_too_late_is_told_at_once(reply: Reply, ledger: Ledger) -> None:
-    reply.feed("One")
+    reply.feed(Piece("One"))
     reply.next_write(1)
     reply.written(REFUSED)
     ledger.answers = [Gone()]
@@ -253,7 +253,7 @@ def test_who_listens_too_late_is_told_at_once(reply: Reply, ledger: Ledger) -> N
 def test_a_reply_that_is_given_up(reply: Reply) -> None:
     stream = Stream()
     reply.listen_to(stream)
-    reply.feed("One")
+    reply.feed(Piece("One"))
     assert reply.next_write(1) is not None
     reply.give_up()
     assert (reply.lost, stream.aborted) == (True, 1)
@@ -273,7 +273,7 @@ def test_a_reply_that_is_saved_cannot_be_given_up(reply: Reply) -> None:
 
 
 def test_a_sign_of_life_that_is_asked_for(reply: Reply) -> None:
-    reply.feed("One")
+    reply.feed(Piece("One"))
     reply.next_write(1)
     reply.written(OK)
     assert reply.next_write(3600) is None
@@ -282,13 +282,13 @@ def test_a_sign_of_life_that_is_asked_for(reply: Reply) -> None:
     reply.written(OK)
     assert reply.next_write(3600) is None, "once"
     reply.show_life()
-    reply.feed("two")
+    reply.feed(Piece("two"))
     assert reply.next_write(3600) == Write(CLAIM, 2, "two"), "text is one as well"
 
 
 def test_a_sign_of_life_that_is_asked_for_while_a_piece_is_on_its_way(reply: Reply) -> None:
     """The ledger may have answered before what the asker knows of."""
-    reply.feed("One")
+    reply.feed(Piece("One"))
     assert reply.next_write(3600) is not None
     reply.show_life()
     reply.written(OK)
@@ -310,7 +310,7 @@ def test_deadlines(reply: Reply, clock: Clock, steps: list[float | str], words: 
         reply.check_deadlines()
         assert stream.aborted == 0
         if isinstance(step, str):
-            reply.feed(step)
+            reply.feed(Piece(step))
         else:
             clock.now += step
     reply.check_deadlines()
@@ -332,7 +332,7 @@ def test_deadlines_just_met(reply: Reply, clock: Clock) -> None:
     reply.listen_to(stream)
     clock.now += 60
     reply.check_deadlines()
-    reply.feed("x")
+    reply.feed(Piece("x"))
     clock.now += 30
     reply.check_deadlines()
     assert stream.aborted == 0
@@ -351,7 +351,7 @@ def test_no_deadline_while_nobody_listens(reply: Reply, clock: Clock) -> None:
     clock.now += 60
     reply.check_deadlines()
     assert second.aborted == 0
-    reply.feed("x")
+    reply.feed(Piece("x"))
     clock.now += 141
     reply.check_deadlines()
     assert second.aborted == 1
@@ -400,7 +400,7 @@ def test_no_text_is_lost_or_moved(steps: list[str]) -> None:
         elif step in {"OK", "AWAY", "LESS"}:
             write(step)
         else:
-            reply.feed(step)
+            reply.feed(Piece(step))
             fed += step
     reply.end(DONE)
     write("OK")

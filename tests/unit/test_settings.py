@@ -112,6 +112,7 @@ def test_others_variables_are_none_of_ours(environment: pytest.MonkeyPatch) -> N
         ("WORKER_CONCURRENCY", ["0", "x"]),
         ("LEASE_SECONDS", ["0", "-1", "x", "nan"]),
         ("SWEEP_SECONDS", ["0", "x"]),
+        ("DRAIN_SECONDS", ["-1", "x"]),
         ("FLUSH_MS", ["-1", "x"]),
         ("SESSION_TTL_SECONDS", ["0", "x"]),
         ("CONVERSATION_TTL_SECONDS", ["0", "x"]),

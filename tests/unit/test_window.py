@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ledger.models import Json
-from app.memory.window import Window, cost, estimate_tokens
+from app.memory.window import Sent, Window, cost, estimate_tokens
 from app.providers.base import ChatMessage
 
 
@@ -19,15 +19,15 @@ def talk(*texts: str) -> list[Json]:
     return messages
 
 
-def texts(messages: list[ChatMessage]) -> list[str]:
-    return [message.text for message in messages]
+def texts(sent: Sent) -> list[str]:
+    return [message.text for message in sent.messages]
 
 
 ROOMY = Window(100, 100_000)
 
 
 def test_all_that_fits_in_order() -> None:
-    assert ROOMY.build("Be brief.", talk("q0", "a0", "q1", "a1"), "q2") == [
+    assert ROOMY.build("Be brief.", "", talk("q0", "a0", "q1", "a1"), "q2").messages == [
         ChatMessage("system", "Be brief."),
         ChatMessage("user", "q0"),
         ChatMessage("assistant", "a0"),
@@ -38,7 +38,7 @@ def test_all_that_fits_in_order() -> None:
 
 
 def test_no_system_prompt() -> None:
-    assert ROOMY.build("", [], "q") == [ChatMessage("user", "q")]
+    assert ROOMY.build("", "", [], "q").messages == [ChatMessage("user", "q")]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_no_system_prompt() -> None:
 )
 def test_so_many_messages_in_whole_exchanges(limit: int, kept: list[str] | None) -> None:
     history = talk("q0", "a0", "q1", "a1", "q2", "a2")
-    expected = texts([ChatMessage("user", message["text"]) for message in history]) if kept is None else kept
-    assert texts(Window(limit, 100_000).build("", history, "q")) == [*expected, "q"]
+    expected = [message["text"] for message in history] if kept is None else kept
+    assert texts(Window(limit, 100_000).build("", "", history, "q")) == [*expected, "q"]
 
 
 def test_so_many_tokens() -> None:
@@ -56,36 +56,36 @@ def test_so_many_tokens() -> None:
     newest = [message["text"] for message in history[2:]]
     assert cost(ChatMessage("user", "q" * 40)) == 14
     question = cost(ChatMessage("user", "q"))
-    assert texts(Window(100, question + 56).build("", history, "q")) == [*(m["text"] for m in history), "q"]
-    assert texts(Window(100, question + 55).build("", history, "q")) == [*newest, "q"]
-    assert texts(Window(100, question + 28).build("", history, "q")) == [*newest, "q"]
-    assert texts(Window(100, question + 27).build("", history, "q")) == ["q"]
+    assert texts(Window(100, question + 56).build("", "", history, "q")) == [*(m["text"] for m in history), "q"]
+    assert texts(Window(100, question + 55).build("", "", history, "q")) == [*newest, "q"]
+    assert texts(Window(100, question + 28).build("", "", history, "q")) == [*newest, "q"]
+    assert texts(Window(100, question + 27).build("", "", history, "q")) == ["q"]
 
 
 def test_no_older_exchange_in_place_of_a_newer_that_does_not_fit() -> None:
     history = talk("q0", "a0", "q" * 4000, "a1")
-    assert texts(Window(100, 100).build("", history, "q")) == ["q"]
+    assert texts(Window(100, 100).build("", "", history, "q")) == ["q"]
 
 
 def test_system_prompt_and_question_always() -> None:
-    assert texts(Window(0, 1).build("s" * 1000, talk("q0", "a0"), "q" * 1000)) == ["s" * 1000, "q" * 1000]
+    assert texts(Window(0, 1).build("s" * 1000, "", talk("q0", "a0"), "q" * 1000)) == ["s" * 1000, "q" * 1000]
 
 
 def test_the_system_prompt_takes_its_share() -> None:
     history = talk("q0", "a0")
     need = sum(cost(ChatMessage("user", text)) for text in ("s" * 400, "q0", "a0", "q"))
-    assert len(Window(10, need).build("s" * 400, history, "q")) == 4
-    assert len(Window(10, need - 1).build("s" * 400, history, "q")) == 2
+    assert len(Window(10, need).build("s" * 400, "", history, "q").messages) == 4
+    assert len(Window(10, need - 1).build("s" * 400, "", history, "q").messages) == 2
 
 
 def test_exchanges_without_a_reply_are_left_out() -> None:
     history = talk("q0", "a0", "q1", "", "q2", "a2")
-    assert texts(ROOMY.build("", history, "q")) == ["q0", "a0", "q2", "a2", "q"]
-    assert texts(Window(4, 1000).build("", history, "q")) == ["q0", "a0", "q2", "a2", "q"]
+    assert texts(ROOMY.build("", "", history, "q")) == ["q0", "a0", "q2", "a2", "q"]
+    assert texts(Window(4, 1000).build("", "", history, "q")) == ["q0", "a0", "q2", "a2", "q"]
 
 
 def test_a_reply_whose_question_was_cut_off_is_left_out() -> None:
-    assert texts(ROOMY.build("", talk("q0", "a0", "q1", "a1")[1:], "q")) == ["q1", "a1", "q"]
+    assert texts(ROOMY.build("", "", talk("q0", "a0", "q1", "a1")[1:], "q")) == ["q1", "a1", "q"]
 
 
 @given(
@@ -98,7 +98,7 @@ def test_a_reply_whose_question_was_cut_off_is_left_out() -> None:
 def test_within_both_limits_whatever_comes(
     history: list[str], messages: int, tokens: int, prompt: str, question: str
 ) -> None:
-    built = Window(messages, tokens).build(prompt, talk(*history), question)
+    built = Window(messages, tokens).build(prompt, "", talk(*history), question).messages
     assert built[-1] == ChatMessage("user", question)
     assert (built[0].role == "system") == bool(prompt)
     middle = built[bool(prompt) : -1]

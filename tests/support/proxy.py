@@ -21,6 +21,8 @@ class Proxy:
         self.cut_after = 0
         self.refused = 0
         self._down = threading.Event()
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._alive = 0
         self._nobody = threading.Condition()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -40,6 +42,13 @@ class Proxy:
 
     def come_back(self) -> None:
         self._down.clear()
+
+    def hold(self) -> None:
+        """Nothing arrives any more, on either side, and no connection breaks: what is sent arrives after `let_go`."""
+        self._flowing.clear()
+
+    def let_go(self) -> None:
+        self._flowing.set()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -65,6 +74,8 @@ class Proxy:
         with contextlib.suppress(OSError), client, socket.create_connection(("127.0.0.1", self._port)) as redis:
             cut = False
             while not self._down.is_set():
+                if not self._flowing.wait(0.02):
+                    continue
                 for ready in select.select([client, redis], [], [], 0.02)[0]:
                     data = ready.recv(_BYTES)
                     if not data:

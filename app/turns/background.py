@@ -1,0 +1,104 @@
+"""What is asked of a model beside the replies: titles and summaries. Neither delays a reply, and each may fail."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from app.ledger import Ledger
+from app.logs import get_logger
+from app.memory import summary
+from app.memory.titles import request as title_request
+from app.memory.titles import title_in
+from app.memory.window import Window, exchanges
+from app.providers.ask import ask
+from app.providers.base import Aborted, ChatMessage, UpstreamError
+from app.providers.registry import Registry
+
+TITLE_SECONDS = 30.0
+SUMMARY_SECONDS = 90.0
+# How far back a summary reaches when a conversation has never had one.
+MAX_MESSAGES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundOptions:
+    """Models for titles and summaries: None for none, empty for the one that wrote the reply."""
+
+    window: Window
+    title_model: str | None
+    summary_model: str | None
+
+
+class Background:
+    def __init__(self, ledger: Ledger, registry: Registry, options: BackgroundOptions) -> None:
+        self._ledger = ledger
+        self._registry = registry
+        self._options = options
+        self._log = get_logger(__name__)
+
+    @property
+    def titles(self) -> bool:
+        return self._options.title_model is not None
+
+    @property
+    def summaries(self) -> bool:
+        return self._options.summary_model is not None
+
+    def title(self, conversation_id: str, reply_id: str) -> str:
+        """Returns how it went."""
+        with structlog.contextvars.bound_contextvars(conversation_id=conversation_id):
+            _, messages = self._ledger.branch(
+                conversation_id, reply_id, max_messages=2, max_bytes=self._options.window.max_bytes
+            )
+            known = exchanges(messages)
+            if not known:
+                return "nothing to do"
+            made = self._ask(title_request(known[-1]), messages[-1], self._options.title_model or "", TITLE_SECONDS)
+            title = title_in(made or "")
+            if not title:
+                return "failed"
+            self._ledger.entitle(conversation_id, title)
+            return "done"
+
+    def summary(self, conversation_id: str, reply_id: str) -> str:
+        """Sums up what the window has no room for. Returns how it went."""
+        window = self._options.window
+        with structlog.contextvars.bound_contextvars(conversation_id=conversation_id):
+            outcome = "nothing to do"
+            while True:
+                so_far, messages = self._ledger.branch(
+                    conversation_id,
+                    reply_id,
+                    max_messages=MAX_MESSAGES,
+                    max_bytes=window.max_bytes * 20,
+                    reserve=outcome != "done",
+                )
+                old = summary.to_sum_up(exchanges(messages), window)
+                if not old:
+                    return outcome
+                made = self._ask(
+                    summary.request(so_far, old, window),
+                    messages[-1],
+                    self._options.summary_model or "",
+                    SUMMARY_SECONDS,
+                )
+                if not made or not made.strip():
+                    return "failed"
+                text = made.strip()[: summary.MAX_CHARS]
+                self._ledger.summarize(conversation_id, old[-1].reply_id, {"text": text})
+                outcome = "done"
+
+    def _ask(self, messages: list[ChatMessage], reply: dict[str, str], model: str, seconds: float) -> str | None:
+        """`model`: empty for the one that wrote `reply`."""
+        try:
+            provider, chosen = (
+                self._registry.find(model) if model else self._registry.choose(reply["provider"], reply["model"])
+            )
+            return ask(provider, chosen, messages, seconds=seconds)
+        except Aborted:
+            self._log.warning("title or summary took too long", seconds=seconds)
+        except UpstreamError as exc:
+            self._log.warning("no title or summary", code=exc.code, detail=exc.detail)
+        except LookupError as exc:
+            self._log.warning("no title or summary", error=str(exc))
+        return None

@@ -1,0 +1,374 @@
+"""Redis, the broker or the network are away for a while, processes are replaced: everything finds back by itself."""
+
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from celery import Celery
+
+from tasks.celery_app import QUEUE, REPLY
+from tests.support.clients import ChatClient, Kind
+from tests.support.http_client import Api
+from tests.support.network import Network
+from tests.support.processes import eventually
+from tests.support.redis_server import RedisServer
+from tests.support.stack import Mode, Stack
+from tests.support.upstream import Gate, Hold, Script
+
+LONG = 40  # seconds of patience where a process starts, a lease ends and a sweep follows
+MODES: list[Mode] = ["gevent", "eventlet"]
+
+
+def assert_answered_once(client: ChatClient, conversation_id: str, turn_ids: list[str]) -> None:
+    """Each of them has one saved reply, in this order, and the client shows just that."""
+    shown = client.view(conversation_id)
+    assert shown.messages == Api(client.url, client.session.token).messages(conversation_id)
+    assert [message["turn_id"] for message in shown.messages if message["role"] == "assistant"] == turn_ids
+    assert shown.turns == {}
+
+
+def connect_again(client: ChatClient, url: str | None = None) -> None:
+    def connected() -> bool:
+        try:
+            client.connect(url)
+        except ValueError:  # python-socketio says that the connection is gone before it is ready for another one
+            return False
+        return True
+
+    client.wait_for(lambda: client.disconnects, "the client notices")
+    eventually(connected, "it connects again")
+
+
+def text_of(reply: dict[str, Any]) -> tuple[str, str]:
+    return reply["status"], reply["text"]
+
+
+# --- Celery's connections ---------------------------------------------------------------------------------------------
+
+
+def worker_answers(broker: RedisServer) -> bool:
+    """As Flower asks it."""
+    celery = Celery("asking", broker=broker.url)
+    with celery.connection() as connection:
+        return bool(celery.control.ping(connection=connection, timeout=2, limit=1))
+
+
+def test_remote_control_outlives_its_connection(fragile: Stack) -> None:
+    # Its mailbox opens by itself, a little after the worker says that it is ready.
+    eventually(lambda: worker_answers(fragile.redis), "it answers")
+    fragile.redis.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    eventually(lambda: worker_answers(fragile.redis), "it answers on another connection")
+    fragile.redis.kill()
+    fragile.redis.start()
+    eventually(lambda: worker_answers(fragile.redis), "it answers after a restart of Redis")
+
+
+# --- Redis ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=MODES)
+def unswept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Where nothing but its hint gets a turn answered soon."""
+    environ = {"LEASE_SECONDS": "2", "SWEEP_SECONDS": "60"}
+    with Stack(tmp_path_factory.mktemp("unswept"), webs=2, mode=request.param, environ=environ) as stack:
+        yield stack
+
+
+def test_a_reply_streams_on_while_redis_is_away(unswept: Stack) -> None:
+    session = unswept.session()
+    client, tab = unswept.client(session), unswept.client(session, web=1)
+    text, gate = unswept.secret_text(), Gate()
+    meanwhile = [f"word{number} " for number in range(40)]
+    unswept.model.answer(text, Script(["Before. ", *meanwhile, Hold(gate), "After."], rate=8))
+    answer = client.send(text)
+    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
+    client.wait_event("turn.delta", turn_id=turn_id)
+    tab.open(conversation_id)
+
+    unswept.redis.kill()
+    refused = client.error("send_message", {"text": "now?", "client_id": "now", "conversation_id": conversation_id})
+    assert refused["code"] == "unavailable"
+    assert refused["retry_after"] > 0
+    posted = unswept.api(session)(
+        "POST", f"/api/conversations/{conversation_id}/messages", json={"text": "now?", "client_id": "http"}
+    )
+    assert (posted.status_code, posted.json()["error"]["code"]) == (503, "unavailable")
+    assert int(posted.headers["Retry-After"]) > 0
+    ready = f"{unswept.webs[0].url}/readyz"
+    assert requests.get(ready, timeout=20).status_code == 503
+    gate.wait_reached(timeout=LONG)  # longer than the lease, and than what Celery likes to wait for
+    unswept.redis.start()
+    gate.open()
+
+    for one in (client, tab):
+        one.wait_reply(conversation_id, turn_id, LONG)
+        assert one.disconnects == []
+        starts = [event for event in one.received if event["type"] == "turn.started"]
+        assert all(event["attempt"] == 1 for event in starts)
+        assert_answered_once(one, conversation_id, [turn_id])
+    reply = unswept.api(session).messages(conversation_id)[1]
+    assert text_of(reply) == ("done", f"Before. {''.join(meanwhile)}After.")
+    assert len(unswept.model.requests(text)) == 1
+
+    eventually(lambda: requests.get(ready, timeout=20).status_code == 200, "the web tier sees Redis again")
+    next_turns = [client.send(unswept.secret_text(), conversation_id)["turn_id"] for _ in range(2)]
+    for one in (client, tab):
+        one.wait_reply(conversation_id, next_turns[1])
+        assert_answered_once(one, conversation_id, [turn_id, *next_turns])
+
+
+# --- A broker of its own ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WithBroker:
+    stack: Stack
+    broker: RedisServer
+
+
+@pytest.fixture(scope="module", params=MODES)
+def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithBroker]:
+    folder = tmp_path_factory.mktemp("broker")
+    with RedisServer(folder / "broker") as broker:
+        environ = {"LEASE_SECONDS": "2", "SWEEP_SECONDS": "0.5", "CELERY_BROKER_URL": broker.url}
+        with Stack(folder, mode=request.param, environ=environ) as stack:
+            yield WithBroker(stack, broker)
+
+
+@pytest.fixture
+def separate(parts: WithBroker) -> Iterator[WithBroker]:
+    """A broker that is not the ledger's Redis."""
+    if not parts.broker.running:
+        parts.broker.start()
+    parts.stack.repair()
+    yield parts
+    parts.stack.close_clients()
+
+
+def test_a_flushed_broker_loses_no_turn(separate: WithBroker) -> None:
+    stack = separate.stack
+    client = stack.client()
+    text, gate = stack.secret_text(), Gate()
+    stack.model.answer(text, Script(["Half ", Hold(gate), "and half."]))
+    running = client.send(text)
+    conversation_id = running["conversation_id"]
+    client.wait_text(conversation_id, running["turn_id"], "Half ")
+    turn_ids = [running["turn_id"]]
+    turn_ids += [client.send(stack.secret_text(), conversation_id)["turn_id"] for _ in range(2)]
+    separate.broker.client.flushall()
+    gate.open()
+    client.wait_reply(conversation_id, turn_ids[-1], LONG)
+    assert_answered_once(client, conversation_id, turn_ids)
+    # Hints, not only sweeps, go on after it.
+    assert client.talk(stack.secret_text())["status"] == "done"
+    eventually(lambda: worker_answers(separate.broker), "remote control answers")
+
+
+def test_a_broker_flushed_while_no_worker_runs_loses_no_turn(separate: WithBroker) -> None:
+    stack = separate.stack
+    stack.workers[0].kill()
+    client = stack.client()
+    texts = [stack.secret_text() for _ in range(3)]
+    answers = [client.send(text) for text in texts]
+    # One of them may have gone to the worker that was dying.
+    eventually(lambda: separate.broker.client.llen(QUEUE) >= len(texts) - 1, "their hints wait")
+    separate.broker.client.flushall()
+    stack.workers[0].start()
+    for text, answer in zip(texts, answers, strict=True):
+        client.wait_reply(answer["conversation_id"], answer["turn_id"], LONG)
+        assert_answered_once(client, answer["conversation_id"], [answer["turn_id"]])
+        assert len(stack.model.requests(text)) == 1
+
+
+def test_a_broker_that_is_away_holds_up_nothing_that_runs_and_loses_no_turn(separate: WithBroker) -> None:
+    stack = separate.stack
+    client = stack.client()
+    text, gate = stack.secret_text(), Gate()
+    meanwhile = [f"word{number} " for number in range(40)]
+    stack.model.answer(text, Script(["Before. ", *meanwhile, Hold(gate), "After."], rate=8))
+    running = client.send(text)
+    client.wait_event("turn.delta", turn_id=running["turn_id"])
+
+    separate.broker.kill()
+    texts = [stack.secret_text() for _ in range(12)]
+    answers = [client.send(one) for one in texts]
+    gate.wait_reached(timeout=LONG)
+    gate.open()
+    finished = client.wait_finished(running["turn_id"])
+    assert text_of(finished["message"]) == ("done", f"Before. {''.join(meanwhile)}After.")
+    assert len(stack.model.requests(text)) == 1  # its worker showed life all the time: nobody took the turn from it
+
+    separate.broker.start()
+    for one, answer in zip(texts, answers, strict=True):
+        client.wait_reply(answer["conversation_id"], answer["turn_id"], LONG)
+        assert_answered_once(client, answer["conversation_id"], [answer["turn_id"]])
+        assert len(stack.model.requests(one)) == 1
+
+
+# --- Hints ------------------------------------------------------------------------------------------------------------
+
+
+def test_hints_that_come_ten_times_change_nothing(fragile: Stack) -> None:
+    client = fragile.client()
+    text, gate = fragile.secret_text(), Gate()
+    fragile.model.answer(text, Script(["Half ", Hold(gate), "and half."]))
+    helper = fragile.add_worker()
+    try:
+        answer = client.send(text)
+        conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
+        repeat_hint(fragile, conversation_id, turn_id)
+        client.wait_text(conversation_id, turn_id, "Half ")
+        repeat_hint(fragile, conversation_id, turn_id)
+        wait_until_taken(fragile)
+        gate.open()
+        client.wait_finished(turn_id)
+        repeat_hint(fragile, conversation_id, turn_id)
+        wait_until_taken(fragile)
+        after = client.send(fragile.secret_text(), conversation_id)["turn_id"]
+        client.wait_finished(after)
+    finally:
+        fragile.remove_worker(helper)
+    assert_answered_once(client, conversation_id, [turn_id, after])
+    assert client.view(conversation_id).messages[1]["text"] == "Half and half."
+    assert [event["attempt"] for event in client.received if event["type"] == "turn.started"] == [1, 1]
+    assert len(fragile.model.requests(text)) == 1
+    assert client.gaps == 0
+
+
+def repeat_hint(stack: Stack, conversation_id: str, turn_id: str, times: int = 10) -> None:
+    """At once, each over a connection of its own."""
+    together = threading.Barrier(times)
+
+    def send() -> None:
+        with Celery("repeating", broker=stack.redis.url).connection() as connection:
+            connection.connect()
+            together.wait(20)
+            celery.send_task(REPLY, args=(conversation_id, turn_id), queue=QUEUE, connection=connection)
+
+    celery = Celery("repeating", broker=stack.redis.url)
+    senders = [threading.Thread(target=send) for _ in range(times)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+
+
+def wait_until_taken(stack: Stack) -> None:
+    eventually(lambda: stack.redis.client.llen(QUEUE) == 0, "the workers have taken all hints")
+
+
+def test_a_lost_queue_loses_no_turn(fragile: Stack) -> None:
+    fragile.workers[0].kill()
+    client = fragile.client()
+    text = fragile.secret_text()
+    answer = client.send(text)
+    conversation_id = answer["conversation_id"]
+    turn_ids = [answer["turn_id"], client.send(fragile.secret_text(), conversation_id)["turn_id"]]
+    other = client.send(fragile.secret_text())
+    eventually(lambda: fragile.redis.client.delete(QUEUE), "the queue is lost")
+    fragile.workers[0].start()
+    client.wait_reply(conversation_id, turn_ids[1], LONG)
+    client.wait_reply(other["conversation_id"], other["turn_id"], LONG)
+    assert_answered_once(client, conversation_id, turn_ids)
+    assert_answered_once(client, other["conversation_id"], [other["turn_id"]])
+    assert len(fragile.model.requests(text)) == 1
+
+
+# --- The network ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def network(fragile: Stack) -> Iterator[Network]:
+    """Between clients and the first web process."""
+    network = Network(fragile.webs[0].port)
+    yield network
+    network.close()
+
+
+@pytest.mark.parametrize("kind", ["python", "npm"])
+def test_a_network_that_was_gone_is_caught_up_with(fragile: Stack, network: Network, kind: Kind) -> None:
+    session = fragile.session()
+    watcher = fragile.client(session, web=1)
+    client = fragile.client(session, kind=kind, connect=False).connect(network.url)
+    text, gate = fragile.secret_text(), Gate()
+    fragile.model.answer(text, Script(["One, ", Hold(gate), "two, ", "three."]))
+    answer = client.send(text)
+    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
+    client.wait_text(conversation_id, turn_id, "One, ")
+    watcher.open(conversation_id)
+
+    network.fall_silent()
+    seen = len(client.received)
+    gate.open()
+    watcher.wait_finished(turn_id)
+    watcher.talk(fragile.secret_text(), conversation_id)
+    assert len(client.received) == seen
+    network.recover_without_its_connections()
+    connect_again(client)
+    client.open(conversation_id)
+    assert len(fragile.assert_saved_as_shown(client, conversation_id)) == 4
+    assert client.view(conversation_id).turns == {}
+    assert len(fragile.model.requests(text)) == 1
+    # And live again.
+    gaps = client.gaps
+    client.talk(fragile.secret_text(), conversation_id)
+    fragile.assert_saved_as_shown(client, conversation_id)
+    assert client.gaps == gaps
+
+
+@pytest.mark.parametrize("kind", ["python", "npm"])
+def test_what_a_silent_network_held_back_arrives_whole(fragile: Stack, network: Network, kind: Kind) -> None:
+    session = fragile.session()
+    watcher = fragile.client(session, web=1)
+    client = fragile.client(session, kind=kind, connect=False).connect(network.url)
+    text, gate = fragile.secret_text(), Gate()
+    fragile.model.answer(text, Script(["One, ", Hold(gate), "two, ", "three."]))
+    answer = client.send(text)
+    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
+    client.wait_text(conversation_id, turn_id, "One, ")
+    watcher.open(conversation_id)
+
+    network.fall_silent()
+    on_its_way = client.post("send_message", {"text": "too?", "client_id": "late", "conversation_id": conversation_id})
+    gate.open()
+    watcher.wait_finished(turn_id)
+    network.recover()
+    late = on_its_way.wait()["turn_id"]
+    client.wait_finished(late)
+    assert_answered_once(client, conversation_id, [turn_id, late])
+    assert client.gaps == 0
+    assert client.disconnects == []
+
+
+# --- Deploys ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["python", "npm"])
+def test_a_web_process_that_is_replaced_hands_its_clients_over(fragile: Stack, kind: Kind) -> None:
+    client = fragile.client(kind=kind)
+    text, gate = fragile.secret_text(), Gate()
+    fragile.model.answer(text, Script(["One, ", Hold(gate), "two, ", "three."]))
+    answer = client.send(text)
+    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
+    client.wait_text(conversation_id, turn_id, "One, ")
+
+    sent = {"text": fragile.secret_text(), "client_id": uuid.uuid4().hex, "conversation_id": conversation_id}
+    client.post("send_message", sent)  # it may be acknowledged or not
+    fragile.webs[0].signal(signal.SIGTERM)  # to all of its processes, as platforms do it
+    connect_again(client, fragile.webs[1].url)
+    eventually(
+        lambda: "Shutting down: Master" in fragile.webs[0].output(), "it is gone, well before it would be killed", 10
+    )
+    client.open(conversation_id)
+    repeated = client.do("send_message", **sent)
+    gate.open()
+    client.wait_reply(conversation_id, repeated["turn_id"], LONG)
+    assert_answered_once(client, conversation_id, [turn_id, repeated["turn_id"]])
+    assert client.view(conversation_id).messages[1]["text"] == "One, two, three."
+    for asked in (text, sent["text"]):
+        assert len(fragile.model.requests(asked)) == 1
