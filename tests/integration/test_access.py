@@ -46,7 +46,7 @@ def test_a_session_under_another_token(either: Stack) -> None:
         assert_told_and_closed(client, "rotated")
     assert either.api(session)("GET", "/api/session").status_code == 401
     with pytest.raises(Refused):
-        old[0].connect()
+        either.client(session)
     renewed = Session(session.id, made["token"])
     assert either.api(renewed).get("/api/session")["session_id"] == session.id
     client = either.client(renewed)
