@@ -58,6 +58,10 @@ class TooLarge(AppError):
     code, status = "too_large", 413
 
 
+class RateLimited(AppError):
+    code, status = "rate_limited", 429
+
+
 class QueueFull(AppError):
     code, status = "queue_full", 429
 

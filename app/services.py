@@ -3,6 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from redis import Redis
+
+from app.access.identity import Identities
+from app.access.limits import Limits
+from app.access.proxy import ProxyIdentities
 from app.access.sessions import Sessions
 from app.connections import connect
 from app.delivery.manager import ROOM_CHANNELS, RoomManager
@@ -31,7 +36,9 @@ class WebServices:
     settings: Settings
     ledger: Ledger
     registry: Registry
-    sessions: Sessions
+    identities: Identities
+    sessions: Sessions | None  # None: sessions are others' business (AUTH)
+    limits: Limits
     chat: Chat
     presence: Presence
     manager: RoomManager
@@ -61,12 +68,19 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
         if conversation_id := room_conversation(room):
             ledger.renew(conversation_id, seen)
 
+    identities = _identities(settings, redis)
     return WebServices(
         settings=settings,
         ledger=ledger,
         registry=registry,
-        sessions=Sessions(
-            redis, secret=settings.secret_key.get_secret_value(), ttl_seconds=settings.session_ttl_seconds
+        identities=identities,
+        sessions=identities if isinstance(identities, Sessions) else None,
+        limits=Limits(
+            redis,
+            turns=settings.rate_limit,
+            turns_ip=settings.rate_limit_ip,
+            sessions_ip=settings.rate_limit_sessions,
+            connections_ip=settings.max_connections_ip,
         ),
         chat=Chat(
             ledger,
@@ -119,6 +133,23 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
 
 def _model(setting: str) -> str | None:
     return None if setting == "off" else setting
+
+
+def _identities(settings: Settings, redis: Redis) -> Identities:
+    if settings.auth == "proxy":
+        return ProxyIdentities(header=settings.auth_proxy_header, addresses=settings.auth_proxy_addresses)
+    if settings.auth == "jwt":
+        from app.access.jwt import JwtIdentities  # noqa: PLC0415 (a tenth of a second, for AUTH=jwt only)
+
+        return JwtIdentities(
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            algorithms=settings.jwt_algorithms,
+            key=settings.jwt_pem() or None,
+            jwks_url=settings.jwt_jwks_url,
+            cookie=settings.jwt_cookie,
+        )
+    return Sessions(redis, secret=settings.secret_key.get_secret_value(), ttl_seconds=settings.session_ttl_seconds)
 
 
 def _ledger(settings: Settings) -> Ledger:

@@ -2,11 +2,14 @@
 
 import re
 import sys
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
 import orjson
+from limits import parse_many
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,8 +23,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Api = Literal["responses", "chat"]
 AsyncMode = Literal["gevent", "eventlet"]
+Auth = Literal["anonymous", "jwt", "proxy"]
 
 HF_ROUTER = "https://router.huggingface.co/v1"
+JWT_ALGORITHMS = {f"{kind}{bits}" for kind in ("RS", "PS", "ES", "HS") for bits in (256, 384, 512)} | {"EdDSA"}
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel")
 
 
@@ -76,6 +81,26 @@ def _parsed(value: Any, kind: type, words: str) -> Any:
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
 
+def _rates(value: str) -> str:
+    try:
+        rates = parse_many(value)
+    except ValueError:
+        rates = []
+    if not rates or any(rate.amount < 1 or rate.get_expiry() < 1 for rate in rates):
+        raise ValueError("must be a rate such as 30/minute, or several: 30/minute;500/day")
+    return value
+
+
+def _rate(value: str) -> str:
+    if len(parse_many(_rates(value))) > 1:
+        raise ValueError("must be one rate, such as 50/second")
+    return value
+
+
+Rates = Annotated[str, AfterValidator(_rates)]
+Rate = Annotated[str, AfterValidator(_rate)]
+
+
 class Settings(BaseSettings):
     """Field names are the variables' names in lower case. An empty variable counts as absent."""
 
@@ -92,6 +117,28 @@ class Settings(BaseSettings):
     allowed_origins: Listed = Field((), description="Further origins that may connect, comma separated.")
     trusted_proxies: int = Field(0, ge=0, le=10, description="Proxy hops whose X-Forwarded-* headers are believed.")
     async_mode: AsyncMode = Field("gevent", description="gevent or eventlet, for both tiers.")
+
+    # Identity
+    auth: Auth = Field(
+        "anonymous", description="anonymous (whoever holds a session token), jwt or proxy (an identity of yours)."
+    )
+    jwt_issuer: str = Field("", description="AUTH=jwt: the `iss` that tokens must have.")
+    jwt_audience: Listed = Field((), description="The `aud` that they must have; several: any of them.")
+    jwt_jwks_url: str = Field("", description="Where the issuer publishes its keys. This or JWT_KEY.")
+    jwt_key: SecretStr = Field(
+        SecretStr(""), description="The issuer's public key as PEM (\\n for a line's end), or a secret shared with it."
+    )
+    jwt_algorithms: Listed = Field(("RS256", "ES256"), description="The signatures that count.")
+    jwt_cookie: str = Field("", description="Cookie to look for the token in, beside `Authorization: Bearer`.")
+    auth_proxy_header: str = Field("X-Forwarded-User", description="AUTH=proxy: the header that names the user.")
+    auth_proxy_addresses: Listed = Field((), description="Addresses or networks that it is believed from.")
+
+    # Limits
+    rate_limit: Rates = Field("30/minute", description="Turns of one session; several rates with a semicolon.")
+    rate_limit_ip: Rates = Field("120/minute", description="Turns from one address.")
+    rate_limit_sessions: Rates = Field("60/minute", description="New sessions from one address.")
+    event_rate: Rate = Field("50/second", description="Events on one connection.")
+    max_connections_ip: int = Field(200, ge=1, description="Connections from one address.")
 
     # Redis
     redis_url: str = Field("", description="redis://, rediss:// or redis+sentinel://host:port,…/db/service.")
@@ -172,7 +219,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must be {', '.join(s + '://' for s in REDIS_SCHEMES)} with host, port and database")
         return value
 
-    @field_validator("openai_base_url", "ollama_base_url", "hf_base_url")
+    @field_validator("openai_base_url", "ollama_base_url", "hf_base_url", "jwt_jwks_url")
     @classmethod
     def _check_base_url(cls, value: str) -> str:
         if value and not _is_base_url(value):
@@ -195,6 +242,25 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is not an origin such as https://chat.example.com")
         return tuple(origin.rstrip("/") for origin in value)
 
+    @field_validator("auth_proxy_addresses")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError(f"{network!r} is no address and no network such as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def _check_algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("names none")
+        if unknown := set(value) - JWT_ALGORITHMS:
+            raise ValueError(f"{min(unknown)!r} is none of {', '.join(sorted(JWT_ALGORITHMS))}")
+        return value
+
     @model_validator(mode="after")
     def _fill_in(self) -> Self:
         if not self.redis_url:
@@ -211,6 +277,10 @@ class Settings(BaseSettings):
         login = f"{quote(self.redisuser, safe='')}:{password}@" if password else ""
         host = f"[{self.redishost}]" if ":" in self.redishost else self.redishost
         return f"redis://{login}{host}:{self.redisport}/0"
+
+    def jwt_pem(self) -> str:
+        """JWT_KEY, whose lines may have been put into one to fit a variable."""
+        return self.jwt_key.get_secret_value().replace("\\n", "\n")
 
     def provider_configs(self) -> tuple[ProviderConfig, ...]:
         """All configured providers; the default one first."""
@@ -266,6 +336,7 @@ def _missing(settings: Settings, bad: set[str]) -> list[str]:
     problems = []
     if not settings.debug and len(settings.secret_key.get_secret_value()) < 16:
         problems.append("SECRET_KEY: set it to random text of at least 16 characters (or set DEBUG=true)")
+    problems += _identity_problems(settings)
     if bad & {"providers", "ollama_base_url", "openai_base_url", "hf_base_url"}:
         return problems
     configs = settings.provider_configs()
@@ -277,6 +348,48 @@ def _missing(settings: Settings, bad: set[str]) -> list[str]:
     if duplicates := {name for name in names if names.count(name) > 1}:
         problems.append(f"PROVIDERS: the name {', '.join(sorted(duplicates))} stands more than once")
     return problems
+
+
+def _identity_problems(settings: Settings) -> list[str]:
+    problems = []
+    if settings.auth == "jwt":
+        if not settings.jwt_issuer:
+            problems.append("JWT_ISSUER: AUTH=jwt needs to know whose tokens count")
+        if not settings.jwt_audience:
+            problems.append("JWT_AUDIENCE: AUTH=jwt needs to know what its tokens are meant for")
+        shared = [name for name in settings.jwt_algorithms if name.startswith("HS")]
+        if bool(settings.jwt_jwks_url) == bool(settings.jwt_key.get_secret_value()):
+            problems.append("JWT_KEY: AUTH=jwt needs this or JWT_JWKS_URL, and not both")
+        elif settings.jwt_jwks_url and shared:
+            problems.append(
+                "JWT_ALGORITHMS: keys from JWT_JWKS_URL are public, so a shared-key algorithm would let all in"
+            )
+        elif shared and len(shared) < len(settings.jwt_algorithms):
+            problems.append("JWT_ALGORITHMS: one key cannot be both public and shared: list HS… or the others")
+        elif settings.jwt_key.get_secret_value() and not _key_fits(settings):
+            names = " or ".join(settings.jwt_algorithms)
+            problems.append(
+                f"JWT_KEY: is no key for {names}: give a public key as PEM, or a secret of 32 characters for HS…"
+            )
+    if settings.auth == "proxy" and not settings.auth_proxy_addresses:
+        problems.append("AUTH_PROXY_ADDRESSES: AUTH=proxy needs the addresses of the proxy")
+    return problems
+
+
+def _key_fits(settings: Settings) -> bool:
+    from jwt import PyJWTError  # noqa: PLC0415
+    from jwt.algorithms import get_default_algorithms  # noqa: PLC0415 (a tenth of a second, for AUTH=jwt only)
+
+    known = get_default_algorithms()
+    key = settings.jwt_pem()
+    for name in settings.jwt_algorithms:
+        try:
+            known[name].prepare_key(key)
+        except (ValueError, TypeError, PyJWTError):
+            continue
+        if not name.startswith("HS") or len(key) >= 32:
+            return True
+    return False
 
 
 # urlsplit's own errors quote the address, and with it a password; none of these raises.

@@ -1,30 +1,38 @@
-"""Sessions: whoever holds a token. The token is stored only as a keyed hash."""
+"""AUTH=anonymous. A session is whoever holds its token, which is stored only as a keyed hash."""
 
 import hashlib
 import hmac
 import re
 import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 from redis import Redis
 
-from app.errors import Invalid
+from app.access.identity import MAX_NAME_CHARS, Given, Session
+from app.errors import Invalid, Unauthorized
 from app.ledger.keys import new_id
 from app.ledger.ledger import iso
 
-MAX_NAME_CHARS = 80
+COOKIE = "parley_session"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """`id` is what owns conversations. Times are ISO 8601."""
-
-    id: str
-    name: str
-    created_at: str
-    expires_at: str
+# May be run again when its answer was lost: the second time finds it done.
+_ROTATE = """
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+  redis.call('RENAME', KEYS[1], KEYS[2])
+end
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+return 1
+"""
+# Of many at once: as so many commands they would cost several times as much.
+_REMAINING = """
+local left = {}
+for i, key in ipairs(KEYS) do left[i] = redis.call('PTTL', key) end
+return left
+"""
 
 
 class Sessions:
@@ -34,6 +42,8 @@ class Sessions:
         self._redis = redis
         self._secret = secret.encode()
         self._ttl = ttl_seconds
+        self._rotate = redis.register_script(_ROTATE)
+        self._remaining = redis.register_script(_REMAINING)
 
     def create(self, name: object) -> tuple[str, Session]:
         """(token, session). Raises Invalid for a name that is empty, too long or no text."""
@@ -42,33 +52,55 @@ class Sessions:
         if len(name) > MAX_NAME_CHARS:
             raise Invalid(f"name must have at most {MAX_NAME_CHARS} characters.", field="name")
         token = secrets.token_urlsafe(32)
-        now = int(time.time() * 1000)
-        session = Session(new_id("s"), name, iso(now), self._expiry(now))
+        created_at = iso(int(time.time() * 1000))
+        session = Session(new_id("s"), name, self._hash(token), created_at, self._expiry())
         pipeline = self._redis.pipeline()
-        fields = ("id", session.id, "name", session.name, "created_at", session.created_at)
-        pipeline.hset(self._key(token), items=list(fields))
-        pipeline.expire(self._key(token), self._ttl)
+        fields = ("id", session.id, "name", session.name, "created_at", created_at)
+        pipeline.hset(_key(session.credential), items=list(fields))
+        pipeline.expire(_key(session.credential), self._ttl)
         pipeline.execute()
         return token, session
 
-    def find(self, token: object) -> Session | None:
+    def identify(self, given: Given) -> Session | None:
         """The live session of a token, whose life this prolongs."""
+        ambient = given.token is None
+        token = given.cookies.get(COOKIE) if ambient else given.token
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             return None
+        credential = self._hash(token)
         pipeline = self._redis.pipeline()
-        pipeline.hgetall(self._key(token))
-        pipeline.expire(self._key(token), self._ttl)
+        pipeline.hgetall(_key(credential))
+        pipeline.expire(_key(credential), self._ttl)
         found, _ = pipeline.execute()
         if not found:
             return None
         fields = {name.decode(): value.decode() for name, value in found.items()}
-        return Session(**fields, expires_at=self._expiry(int(time.time() * 1000)))
+        return Session(**fields, credential=credential, expires=self._expiry(), ambient=ambient)
 
-    def end(self, token: str) -> None:
-        self._redis.delete(self._key(token))
+    def renew(self, session: Session) -> bool:
+        return bool(self._redis.expire(_key(session.credential), self._ttl))
 
-    def _expiry(self, now: int) -> str:
-        return iso(now + self._ttl * 1000)
+    def remaining(self, sessions: Sequence[Session]) -> list[float]:
+        left = self._remaining([_key(session.credential) for session in sessions])
+        return [max(0.0, milliseconds / 1000) for milliseconds in left]
 
-    def _key(self, token: str) -> str:
-        return "parley:session:" + hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()
+    def rotate(self, session: Session) -> tuple[str, Session]:
+        """(token, session): the same one under another token; the old token is dead. Raises Unauthorized."""
+        token = secrets.token_urlsafe(32)
+        credential = self._hash(token)
+        if not self._rotate([_key(session.credential), _key(credential)], [self._ttl]):
+            raise Unauthorized
+        return token, replace(session, credential=credential, expires=self._expiry())
+
+    def end(self, session: Session) -> None:
+        self._redis.delete(_key(session.credential))
+
+    def _expiry(self) -> float:
+        return time.time() + self._ttl
+
+    def _hash(self, token: str) -> str:
+        return hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()
+
+
+def _key(credential: str) -> str:
+    return f"parley:session:{credential}"

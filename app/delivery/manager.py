@@ -19,6 +19,9 @@ ROOM_CHANNELS = "flask-socketio/"
 # An empty room's channel stays subscribed this long: a reload comes back to it.
 LINGER_SECONDS = 10.0
 
+# Told to all processes that have sockets of a session: it is over for those that a credential let in.
+ENDED = b'{"method":"session_ended",'
+
 LastEvents = Callable[[Iterable[str]], Iterable[tuple[str, bytes]]]
 
 
@@ -41,10 +44,17 @@ class RoomManager(RedisManager):
         self.redis = redis
         self._last_events = last_events
         self._rewound = rewound
+        self.on_session_ended: Callable[[str, str], None] = lambda _credential, _reason: None
         self._delivered: dict[str, int] = {}
         self._empty_since: dict[str, float] = {}
         self._subscriber = Subscriber(redis, {SHARED_CHANNEL}, self._reconnected)
         self._log = get_logger(__name__)
+
+    def end_session(self, room: str, credential: str, reason: str) -> None:
+        """Ends the connections in the session's room that `credential` let in, wherever they are: each process calls
+        its `on_session_ended`. Raises redis-py's errors."""
+        message = {"method": "session_ended", "credential": credential, "reason": reason}
+        self.redis.publish(ROOM_CHANNELS + room, Json.dumps(message))
 
     # --- Rooms --------------------------------------------------------------------------------------------------------
 
@@ -100,8 +110,14 @@ class RoomManager(RedisManager):
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + LINGER_SECONDS / 2
                 self._close_empty_rooms()
-            if not (channel.startswith(ROOM_CHANNELS) and self._deliver_event(channel[len(ROOM_CHANNELS) :], data)):
+            if data.startswith(ENDED):
+                self._session_ended(data)
+            elif not (channel.startswith(ROOM_CHANNELS) and self._deliver_event(channel[len(ROOM_CHANNELS) :], data)):
                 yield data
+
+    def _session_ended(self, message: bytes) -> None:
+        told = Json.loads(message)
+        self.server.start_background_task(self.on_session_ended, told["credential"], told["reason"])
 
     def _deliver_event(self, room: str, message: bytes) -> bool:
         """Fast path for what the ledger publishes: the event inside is JSON already and is passed on as it is."""

@@ -55,6 +55,10 @@ def meta_key(conversation_id: str) -> str:
     return conversation_keys(conversation_id)[PARTS.index("meta")]
 
 
+def turns_key(conversation_id: str) -> str:
+    return conversation_keys(conversation_id)[PARTS.index("turns")]
+
+
 def log_key(conversation_id: str) -> str:
     return conversation_keys(conversation_id)[PARTS.index("log")]
 

@@ -2,56 +2,26 @@
 
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response, g, jsonify, request
 
-from app.access.sessions import Session
-from app.errors import Forbidden, Invalid
+from app.errors import Invalid
 from app.services import WebServices
-from app.web.identity import COOKIE, Origins, session_of
-from app.web.payloads import MAX_PAGE, ListConversations, Message, Settings, parse
+from app.web.identity import address_of, session_of
+from app.web.origins import Origins, guard_origins
+from app.web.payloads import MAX_PAGE, ListConversations, Message, Settings, json_object, parse
+from app.web.sessions import add_sessions
 
 
 def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C901 (a list of routes)
     api = Blueprint("api", __name__, url_prefix="/api")
-    ledger, chat, sessions = services.ledger, services.chat, services.sessions
+    ledger, chat, limits = services.ledger, services.chat, services.limits
+    guard_origins(api, origins)
+    add_sessions(api, services, origins)
 
     @api.before_request
     def authenticate() -> None:
         if request.endpoint != "api.create_session":
-            g.token, g.session = session_of(request, sessions, origins)
-
-    @api.post("/sessions")
-    def create_session() -> tuple[Response, int]:
-        """A browser gets the token as a cookie as well; script never needs to see it."""
-        origin = request.headers.get("Origin")
-        if origin is not None and not origins.allow(origin, request.environ):
-            raise Forbidden("A session for a browser must be asked for by this site's own page.")
-        body = _body()
-        if set(body) - {"name"}:
-            raise Invalid("Only name can be given.", field=min(set(body) - {"name"}))
-        token, session = sessions.create(body.get("name"))
-        response = jsonify({"token": token, **_described(session)})
-        response.set_cookie(
-            COOKIE,
-            token,
-            max_age=services.settings.session_ttl_seconds,
-            httponly=True,
-            samesite="Lax",
-            secure=request.is_secure,
-        )
-        return response, 201
-
-    @api.get("/session")
-    def show_session() -> Response:
-        return jsonify(_described(g.session))
-
-    @api.delete("/session")
-    def end_session() -> tuple[Response, int]:
-        sessions.end(g.token)
-        response = Response(status=204)
-        response.delete_cookie(COOKIE, httponly=True, samesite="Lax", secure=request.is_secure)
-        return response, 204
+            g.session = session_of(request, services.identities, origins)
 
     @api.get("/models")
     def list_models() -> Response:
@@ -100,7 +70,9 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
 
     @api.post("/conversations/<conversation_id>/messages")
     def send_message(conversation_id: str) -> tuple[Response, int]:
-        return jsonify(chat.send(g.session.id, conversation_id, parse(Message, _body()).turn())), 202
+        turn = parse(Message, _body()).turn()
+        limits.turn(g.session.id, address_of(request), conversation_id, turn.client_id)
+        return jsonify(chat.send(g.session.id, conversation_id, turn)), 202
 
     @api.post("/conversations/<conversation_id>/turns/<turn_id>/stop")
     def stop_turn(conversation_id: str, turn_id: str) -> Response:
@@ -110,13 +82,7 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
 
 
 def _body() -> dict[str, Any]:
-    try:
-        body = orjson.loads(request.get_data())
-    except orjson.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        raise Invalid("Send one JSON object.")
-    return body
+    return json_object(request.get_data())
 
 
 def _query() -> dict[str, Any]:
@@ -129,12 +95,3 @@ def _limit() -> int:
     if len(limit) > 9 or not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_PAGE:
         raise Invalid(f"limit must be a number from 1 to {MAX_PAGE}.", field="limit")
     return int(limit)
-
-
-def _described(session: Session) -> dict[str, str]:
-    return {
-        "session_id": session.id,
-        "name": session.name,
-        "created_at": session.created_at,
-        "expires_at": session.expires_at,
-    }

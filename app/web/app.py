@@ -1,5 +1,6 @@
 """The Flask application with Socket.IO in front of it."""
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from app.errors import AppError, Internal, Unavailable
 from app.logs import get_logger
 from app.services import WebServices
 from app.web.api import make_api
-from app.web.identity import Origins
+from app.web.headers import SecurityHeaders
+from app.web.origins import Origins
 from app.web.pages import make_pages
 from app.web.sockets import Sockets
 
@@ -24,18 +26,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # Heroku's router closes a connection that is silent for 55 seconds.
 PING_INTERVAL = 20
 PING_TIMEOUT = 20
-
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 
 def create_app(services: WebServices) -> Flask:
@@ -60,21 +50,18 @@ def create_app(services: WebServices) -> Flask:
         max_http_buffer_size=_largest_payload(settings.max_message_chars),
     )
     _use_own_websocket(socketio)
-    Sockets(socketio, services)
+    Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
     app.register_blueprint(make_pages(services))
     _answer_errors(app)
 
     @app.after_request
-    def secure(response: Response) -> Response:
-        for name, value in SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
-        if request.is_secure:
-            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    def keep_to_oneself(response: Response) -> Response:
         if request.path.startswith("/api/"):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
+    app.wsgi_app = SecurityHeaders(app.wsgi_app)  # type: ignore[method-assign]
     if hops := settings.trusted_proxies:
         # Outermost, so that Socket.IO's origin check sees the address that the browser used.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -94,7 +81,7 @@ def _answer_errors(app: Flask) -> None:
     def app_error(exc: AppError) -> tuple[Response, int]:
         response = jsonify({"error": exc.as_dict()})
         if exc.retry_after is not None:
-            response.headers["Retry-After"] = str(max(1, round(exc.retry_after)))
+            response.headers["Retry-After"] = str(max(1, ceil(exc.retry_after)))
         return response, exc.status
 
     @app.errorhandler(HTTPException)

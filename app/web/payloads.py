@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, TypeVar
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from app.errors import Invalid
@@ -111,6 +112,17 @@ class ListConversations(Payload):
 
 
 P = TypeVar("P", bound=Payload)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """A request's body. Raises Invalid."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise Invalid("Send one JSON object.")
+    return found
 
 
 def parse(model: type[P], *arguments: Any) -> P:

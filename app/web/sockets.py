@@ -14,7 +14,9 @@ from app.ledger import Snapshot
 from app.ledger.keys import conversation_room, owner_room
 from app.logs import get_logger
 from app.services import WebServices
-from app.web.identity import COOKIE
+from app.web.connections import NAMESPACE, Connections
+from app.web.identity import address_of, session_of_handshake
+from app.web.origins import Origins
 from app.web.payloads import (
     ConfigureConversation,
     ConversationRef,
@@ -30,18 +32,22 @@ from app.web.payloads import (
 )
 
 Answer = dict[str, Any]
-NAMESPACE = "/"
 
 
 class Sockets:
     """One method for each event: it takes the owner and the checked payload, and returns what is acknowledged."""
 
-    def __init__(self, socketio: SocketIO, services: WebServices) -> None:
+    def __init__(self, socketio: SocketIO, services: WebServices, origins: Origins) -> None:
         self._server = socketio.server
         self._ledger = services.ledger
         self._chat = services.chat
-        self._sessions = services.sessions
-        self._tokens: dict[str, str] = {}
+        self._identities = services.identities
+        self._limits = services.limits
+        self._origins = origins
+        self._connections = Connections(
+            socketio.server, services.identities, services.limits, event_rate=services.settings.event_rate
+        )
+        services.manager.on_session_ended = self._connections.end
         self._log = get_logger(__name__)
         socketio.on_event("connect", self._connect)
         socketio.on_event("disconnect", self._disconnect)
@@ -136,23 +142,23 @@ class Sockets:
 
     def _connect(self, auth: Any = None) -> None:
         sid = _sid()
-        token = auth.get("token") if isinstance(auth, dict) and "token" in auth else request.cookies.get(COOKIE)
         try:
-            session = self._sessions.find(token)
-            if session is None:
-                raise Unauthorized
+            session = session_of_handshake(request, auth, self._identities, self._origins)
+            self._connections.admit(sid, session, address_of(request))
             self._server.enter_room(sid, owner_room(session.id), namespace=NAMESPACE)
-        except AppError as exc:
-            raise _refused(exc) from None
-        except UNREACHABLE:
-            raise _refused(Unavailable()) from None
-        self._tokens[sid] = str(token)
+        except Exception as exc:
+            self._connections.drop(sid)
+            raise _refused(self._as_error(exc, "connect")) from None
 
     def _disconnect(self, _reason: str = "") -> None:
-        self._tokens.pop(_sid(), None)
+        self._connections.drop(_sid())
 
     def _unknown(self, _event: str, *_args: Any) -> Answer:
-        return _failed(Invalid("There is no such event, or it was not one JSON array of a name and an object."))
+        try:
+            self._connections.pace(_sid())
+            raise Invalid("There is no such event, or it was not one JSON array of a name and an object.")
+        except AppError as exc:
+            return _failed(exc)
 
     def _acknowledged(self, handler: Callable[[str, Any], Answer]) -> Callable[..., Answer]:
         """Turns arguments into a payload, and whatever happens into an acknowledgement."""
@@ -160,24 +166,37 @@ class Sockets:
 
         def handle(*args: Any) -> Answer:
             try:
+                self._connections.pace(_sid())
                 asked = parse(payload, *args)
-                return {"ok": True, **handler(self._owner(), asked)}
-            except AppError as exc:
-                return _failed(exc)
-            except UNREACHABLE as exc:
-                self._log.warning("redis unreachable", sio_event=handler.__name__, error=str(exc))
-                return _failed(Unavailable())
-            except Exception:
-                self._log.exception("event failed", sio_event=handler.__name__)
-                return _failed(Internal())
+                owner = self._owner()
+                self._count_turn(owner, asked)
+                return {"ok": True, **handler(owner, asked)}
+            except Exception as exc:
+                return _failed(self._as_error(exc, handler.__name__))
 
         return handle
 
     def _owner(self) -> str:
-        session = self._sessions.find(self._tokens.get(_sid()))
-        if session is None:
+        connection = self._connections.of(_sid())
+        if connection is None or not self._identities.renew(connection.session):
             raise Unauthorized
-        return session.id
+        return connection.session.id
+
+    def _count_turn(self, owner: str, asked: Payload) -> None:
+        """What has a client_id asks for a turn."""
+        client_id = getattr(asked, "client_id", None)
+        if client_id is not None:
+            conversation_id = self._chat.conversation_for(owner, getattr(asked, "conversation_id", None), client_id)
+            self._limits.turn(owner, address_of(request), conversation_id, client_id)
+
+    def _as_error(self, exc: Exception, event: str) -> AppError:
+        if isinstance(exc, AppError):
+            return exc
+        if isinstance(exc, UNREACHABLE):
+            self._log.warning("redis unreachable", sio_event=event, error=str(exc))
+            return Unavailable()
+        self._log.error("event failed", sio_event=event, exc_info=exc)
+        return Internal()
 
     # --- Rooms --------------------------------------------------------------------------------------------------------
 

@@ -1,14 +1,20 @@
-"""Logs hold no message, no token and no key, whatever happens and however much is logged.
+"""Logs hold no message, no token and no key, whatever happens and however much is logged; nor do Celery's messages, and
+what clients are told of errors.
 
 The fixture `stacks` looks through the logs of all tests once more at the end.
 """
 
+import base64
+import json
+from pathlib import Path
+
 import pytest
 
 from tests.support.clients import Refused
-from tests.support.http_client import Api
+from tests.support.http_client import Api, Session
 from tests.support.model import API_KEY
-from tests.support.stack import Stack
+from tests.support.processes import eventually
+from tests.support.stack import SECRET_KEY, Stack
 from tests.support.upstream import Drop, Failure, Raw, Script
 
 
@@ -41,11 +47,32 @@ def test_nothing_that_is_private_is_logged(either: Stack) -> None:
         raw.works()
     for body in (f'{{"text":"{text}', f'"{text}"', f'{{"text":"{text} \\ud800","client_id":"a"}}'):
         api("POST", f"/api/conversations/{answer['conversation_id']}/messages", data=body)
+    running = client.send(f"{text} raw", provider="chat")
+    client.do("stop_turn", conversation_id=running["conversation_id"], turn_id=running["turn_id"])
     client.disconnect()
     with pytest.raises(Refused):
         client.connect(auth={"token": session.token[:-1] + "%"})
     Api(either.webs[0].url)("GET", "/api/session", headers={"Cookie": f"parley_session={session.token}; {text}"})
-    fresh = either.client(session)
+    told = str([event for event in client.received if event["type"] in {"turn.finished", "turn.retrying"}])
+    assert "error" in told
+    assert not any(secret in told for secret in (API_KEY, SECRET_KEY, session.token))
+    rotated = api("POST", "/api/session/rotate").json()["token"]
+    either.secrets.add(rotated)
+    fresh = either.client(Session(session.id, rotated))
     fresh.talk(either.secret_text())  # whoever logs late has done so by now
     assert any(either.logs().values())
     assert either.leaks() == []
+
+
+def test_celery_s_messages_name_a_turn_and_nothing_else(tmp_path: Path) -> None:
+    """Flower shows a task's arguments."""
+    with Stack(tmp_path, workers=0) as stack:
+        text = stack.secret_text()
+        session = stack.session(name=text[:40])
+        answer = stack.client(session).send(text)
+        (message,) = eventually(lambda: stack.redis.client.lrange("replies", 0, -1), "the hint is sent")
+        task = json.loads(message)
+        arguments, named, _ = json.loads(base64.b64decode(task.pop("body")))
+        assert (arguments, named) == ([answer["conversation_id"], answer["turn_id"]], {})
+        assert not any(secret in json.dumps(task) for secret in (*stack.secrets, session.id, text[:40]))
+        assert stack.leaks() == []

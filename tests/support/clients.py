@@ -17,6 +17,7 @@ from tests.support.view import Json, View
 
 NODE_FOLDER = ROOT / "tests" / "support" / "node"
 Kind = Literal["python", "npm"]
+SERVER_DISCONNECT = "1"  # Socket.IO's packet
 T = TypeVar("T")
 
 
@@ -239,10 +240,11 @@ class PythonClient(ChatClient):
 
     def _make_socket(self) -> Any:
         sio: Any = socketio.Client(reconnection=False, handle_sigint=False)
-        # Engine.IO's client handles each message in a thread of its own, which mixes up their order.
+        # Engine.IO's client handles each message in a thread of its own, which mixes up their order. Only the server's
+        # ending of the connection needs one: handling it waits for the reader.
         trigger = sio.eio._trigger_event
         sio.eio._trigger_event = lambda event, *args, **options: trigger(
-            event, *args, **{**options, "run_async": False}
+            event, *args, **{**options, "run_async": args == (SERVER_DISCONNECT,)}
         )
         sio.on("*", self._arrived)
         sio.on("disconnect", lambda reason=None: self._disconnected(str(reason)))

@@ -1,5 +1,6 @@
 """A WebSocket at the server's Socket.IO address, for what no well-behaved client would send."""
 
+import contextlib
 import itertools
 import json
 from contextlib import ExitStack
@@ -45,6 +46,13 @@ class RawSocket:
             if frame != "2":
                 return frame
             self._socket.send("3")
+
+    def receive_until_closed(self) -> list[str]:
+        heard = []
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                heard.append(self.receive())
+        return heard
 
     def answer_to(self, number: int) -> Any:
         """What is acknowledged to the packet of this number."""

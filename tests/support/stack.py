@@ -17,6 +17,15 @@ from tests.support.redis_server import RedisServer
 
 Mode = Literal["gevent", "eventlet"]
 SECRET_KEY = "planted-secret-key-0123456789"
+# All tests come from one address, and do in a second what people do in an hour.
+PLENTY = {
+    "RATE_LIMIT": "100000/minute",
+    "RATE_LIMIT_IP": "100000/minute",
+    "RATE_LIMIT_SESSIONS": "100000/minute",
+    "EVENT_RATE": "100000/second",
+    "MAX_CONNECTIONS_IP": "10000",
+    "MAX_ACTIVE_TURNS": "1000",
+}
 # Stacks that are up, for the report of a test that fails.
 running_stacks: list["Stack"] = []
 
@@ -91,8 +100,7 @@ class Stack:
             "REDIS_URL": self.redis.url,
             "PROVIDERS": self.model.providers,
             "SECRET_KEY": SECRET_KEY,
-            # One session may stand for many people here; the tests of limits set their own.
-            "MAX_ACTIVE_TURNS": "1000",
+            **PLENTY,
             # Tests count what the model is asked; those of titles and summaries ask for them.
             "TITLE_MODEL": "off",
             "SUMMARY_MODEL": "off",

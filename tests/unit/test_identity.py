@@ -1,22 +1,27 @@
 """Where browsers may come from, and who is asking."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask, Request, request
 
-from app.access.sessions import Session
+from app.access.identity import Given, Session
+from app.access.sessions import COOKIE
 from app.errors import Forbidden, Unauthorized
-from app.web.identity import COOKIE, Origins, bearer_token, session_of
+from app.web.identity import address_of, bearer_token, session_of
+from app.web.origins import Origins
 
-ALICE = Session("s1", "Alice", "2026-01-31T12:00:00.000Z", "2026-03-02T12:00:00.000Z")
+ALICE = Session("s1", "Alice", "hash", "2026-01-31T12:00:00.000Z", 1772452800.0)
 
 
 class OneSession:
     """The only one there is: of the token `good`."""
 
-    def find(self, token: object) -> Session | None:
-        return ALICE if token == "good" else None
+    def identify(self, given: Given) -> Session | None:
+        ambient = given.token is None
+        token = given.cookies.get(COOKIE) if ambient else given.token
+        return replace(ALICE, ambient=ambient) if token == "good" else None
 
 
 def environ(host: str, scheme: str = "https") -> dict[str, Any]:
@@ -60,6 +65,14 @@ def test_origins_that_the_operator_lists() -> None:
     assert Origins(("*",)).allow("https://anything.example", environ("chat.example.com"))
 
 
+def test_all_origins_may_come_but_are_not_vouched_for() -> None:
+    origins = Origins(("*", "https://friend.example"))
+    assert origins.vouch("https://friend.example", environ("chat.example.com"))
+    assert origins.vouch("https://chat.example.com", environ("chat.example.com"))
+    assert not origins.vouch("https://anything.example", environ("chat.example.com"))
+    assert not origins.vouch("*", environ("chat.example.com"))
+
+
 def asked(method: str = "GET", **headers: str) -> Request:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     with Flask(__name__).test_request_context("/", method=method, base_url="https://chat.example.com", headers=names):
@@ -67,9 +80,7 @@ def asked(method: str = "GET", **headers: str) -> Request:
 
 
 def who(asked: Request, *allowed: str) -> str:
-    token, session = session_of(asked, OneSession(), Origins(allowed))  # type: ignore[arg-type]
-    assert token == "good"
-    return session.id
+    return session_of(asked, OneSession(), Origins(allowed)).id  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -134,3 +145,19 @@ def test_changing_by_cookie(method: str, headers: dict[str, str], allowed: bool)
     else:
         with pytest.raises(Forbidden):
             who(change, "https://friend.example")
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("", "unknown"),
+        ("unix:", "unknown"),
+    ],
+)
+def test_whose_limits_count(remote: str, address: str) -> None:
+    with Flask(__name__).test_request_context("/", environ_overrides={"REMOTE_ADDR": remote}):
+        assert address_of(request) == address

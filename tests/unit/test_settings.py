@@ -5,6 +5,8 @@ import re
 
 import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.settings import HF_ROUTER, ProviderConfig, Settings, SettingsError
 
@@ -55,6 +57,9 @@ def test_defaults(environment: pytest.MonkeyPatch) -> None:
         "worker_concurrency": 200,
         "allowed_origins": (),
         "trusted_proxies": 0,
+        "auth": "anonymous",
+        "rate_limit": "30/minute",
+        "rate_limit_ip": "120/minute",
         "session_ttl_seconds": 2_592_000,
         "conversation_ttl_seconds": 2_592_000,
         "memory_messages": 20,
@@ -349,3 +354,54 @@ def test_two_of_one_name(environment: pytest.MonkeyPatch) -> None:
     [problem] = problems(environment, PROVIDERS=twice)
     assert problem.startswith("PROVIDERS:")
     assert "openai" in problem
+
+
+# --- Identity and limits ----------------------------------------------------------------------------------------------
+
+JWT = {"AUTH": "jwt", "JWT_ISSUER": "https://login.example.com", "JWT_AUDIENCE": "parley", "JWT_ALGORITHMS": "HS256"}
+
+
+def test_identity_of_a_provider(environment: pytest.MonkeyPatch) -> None:
+    settings = read(environment, **JWT, JWT_KEY="x" * 32)
+    assert (settings.auth, settings.jwt_algorithms, settings.jwt_audience) == ("jwt", ("HS256",), ("parley",))
+    assert "x" * 32 not in repr(settings)
+
+
+def test_a_public_key_in_one_line(environment: pytest.MonkeyPatch) -> None:
+    public = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    more = {**JWT, "JWT_ALGORITHMS": "RS256,ES256"}
+    assert read(environment, **more, JWT_KEY=pem.replace("\n", "\\n")).jwt_pem() == pem
+    assert read(environment, **more, JWT_KEY=pem).jwt_pem() == pem
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({**JWT, "JWT_KEY": "x" * 32, "JWT_ISSUER": ""}, "JWT_ISSUER"),
+        ({**JWT, "JWT_KEY": "x" * 32, "JWT_AUDIENCE": ""}, "JWT_AUDIENCE"),
+        (JWT, "JWT_KEY"),
+        ({**JWT, "JWT_KEY": "x" * 32, "JWT_JWKS_URL": "https://login.example.com/keys"}, "JWT_KEY"),
+        ({**JWT, "JWT_KEY": "too short"}, "JWT_KEY"),
+        ({**JWT, "JWT_KEY": "x" * 32, "JWT_ALGORITHMS": "RS256"}, "JWT_KEY"),
+        ({**JWT, "JWT_KEY": "x" * 32, "JWT_ALGORITHMS": "HS256,RS256"}, "JWT_ALGORITHMS"),
+        ({**JWT, "JWT_JWKS_URL": "https://login.example.com/keys"}, "JWT_ALGORITHMS"),
+        ({**JWT, "JWT_KEY": "x" * 32, "JWT_ALGORITHMS": "none"}, "JWT_ALGORITHMS"),
+        ({**JWT, "JWT_JWKS_URL": "file:///etc/passwd", "JWT_ALGORITHMS": "RS256"}, "JWT_JWKS_URL"),
+        ({"AUTH": "proxy"}, "AUTH_PROXY_ADDRESSES"),
+        ({"AUTH": "proxy", "AUTH_PROXY_ADDRESSES": "10.0.0.1, somewhere"}, "AUTH_PROXY_ADDRESSES"),
+        ({"AUTH": "basic"}, "AUTH"),
+        ({"RATE_LIMIT": "many"}, "RATE_LIMIT"),
+        ({"RATE_LIMIT": "0/minute"}, "RATE_LIMIT"),
+        ({"RATE_LIMIT": "-1/minute"}, "RATE_LIMIT"),
+        ({"RATE_LIMIT_IP": "3/fortnight"}, "RATE_LIMIT_IP"),
+        ({"RATE_LIMIT_SESSIONS": ";"}, "RATE_LIMIT_SESSIONS"),
+        ({"EVENT_RATE": "3/second;5/minute"}, "EVENT_RATE"),
+        ({"MAX_CONNECTIONS_IP": "0"}, "MAX_CONNECTIONS_IP"),
+    ],
+    ids=str,
+)
+def test_identities_and_limits_that_cannot_be(
+    environment: pytest.MonkeyPatch, environ: dict[str, str], name: str
+) -> None:
+    assert name in named(problems(environment, **environ))
