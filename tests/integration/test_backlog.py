@@ -84,7 +84,7 @@ def test_a_busy_session_does_not_delay_anothers_first_turn(tmp_path_factory: pyt
 
         def order(turn_id: str) -> int:
             log = stack.workers[0].output()
-            return next(n for n, line in enumerate(log.splitlines()) if "turn over" in line and turn_id in line)
+            return next(n for n, line in enumerate(log.splitlines()) if "turn over" in line and turn_id in line, 0)
 
         eventually(lambda: all(order(turn["turn_id"]) for turn in [mine, *turns]), "the log is written")
         before = [turn for turn in turns if order(turn["turn_id"]) < order(mine["turn_id"])]
