@@ -23,9 +23,9 @@ const entry = (client_id, text, more = {}) => ({
 
 const keys = (...of) => rowsOf(...of).map(({ key }) => key);
 
-test('a streamed reply and the saved one are the same row', () => {
-  assert.deepEqual(keys(after(story().slice(0, 5)), []), ['user-m1', 'reply-t1']);
-  assert.deepEqual(keys(after(story()), []), ['user-m1', 'reply-t1']);
+test('a streamed reply and the saved one are the same row, and so are versions of a message', () => {
+  assert.deepEqual(keys(after(story().slice(0, 5)), []), ['said-null', 'reply-m1']);
+  assert.deepEqual(keys(after(story()), []), ['said-null', 'reply-m1']);
 });
 
 test('queued turns stand after their messages, with the number of turns before them', () => {
@@ -36,7 +36,7 @@ test('queued turns stand after their messages, with the number of turns before t
   const rows = rowsOf(after([...story().slice(0, 5), ...queue]), []);
   assert.deepEqual(
     rows.map(({ key }) => key),
-    ['user-m1', 'reply-t1', 'user-m2', 'reply-t2', 'user-m3', 'reply-t3'],
+    ['said-null', 'reply-m1', 'said-r1', 'reply-m2', 'said-r2', 'reply-m3'],
   );
   assert.deepEqual(
     rows.filter(({ kind }) => kind === 'live').map(({ ahead }) => ahead),
@@ -49,7 +49,7 @@ test('while a message is answered anew, the new answer stands in place of the ol
     event(7, 'turn.queued', { turn_id: 't2', message_id: 'm1', position: 0 }),
     event(8, 'turn.started', { turn_id: 't2', attempt: 1 }),
   ];
-  assert.deepEqual(keys(after([...story(), ...again]), []), ['user-m1', 'reply-t2']);
+  assert.deepEqual(keys(after([...story(), ...again]), []), ['said-null', 'reply-m1']);
 });
 
 test('with no conversation yet, what is being sent is all there is', () => {
@@ -78,23 +78,23 @@ test('an edited message stands in place of the old one and what followed it, bef
   assert.deepEqual(keys(after(story()), [edited]), ['sending-x']);
   const created = event(7, 'message.created', { message: user('m9', 't9', null) });
   const seen = after([...story(), created]);
-  assert.deepEqual(keys(seen, [{ ...edited, message_id: 'm9', turn_id: 't9' }]), ['user-m9']);
+  assert.deepEqual(keys(seen, [{ ...edited, message_id: 'm9', turn_id: 't9' }]), ['said-null']);
 });
 
 test('a reply that is wanted anew gives way to its row at once, and the row to the new turn', () => {
   const again = entry('x', null, { event: 'regenerate', target: 'r1', after: 'm1' });
-  assert.deepEqual(keys(after(story()), [again]), ['user-m1', 'sending-x']);
+  assert.deepEqual(keys(after(story()), [again]), ['said-null', 'sending-x']);
   const acknowledged = { ...again, message_id: 'm1', turn_id: 't2' };
-  assert.deepEqual(keys(after(story()), [acknowledged]), ['user-m1', 'sending-x']);
+  assert.deepEqual(keys(after(story()), [acknowledged]), ['said-null', 'sending-x']);
   const queued = [...story(), event(7, 'turn.queued', { turn_id: 't2', message_id: 'm1', position: 0 })];
-  for (const one of [again, acknowledged]) assert.deepEqual(keys(after(queued), [one]), ['user-m1', 'reply-t2']);
+  for (const one of [again, acknowledged]) assert.deepEqual(keys(after(queued), [one]), ['said-null', 'reply-m1']);
   const done = event(8, 'turn.finished', { turn_id: 't2', status: 'done', message: reply('r2', 'm1', 't2') });
-  assert.deepEqual(keys(after([...queued, done]), [acknowledged]), ['user-m1', 'reply-t2']);
+  assert.deepEqual(keys(after([...queued, done]), [acknowledged]), ['said-null', 'reply-m1']);
 });
 
 test('a turn on a branch that is not shown has no row', () => {
   const state = { ...after(story()), turns: [{ turn_id: 't5', message_id: 'elsewhere', status: 'running' }] };
-  assert.deepEqual(keys(state, []), ['user-m1', 'reply-t1']);
+  assert.deepEqual(keys(state, []), ['said-null', 'reply-m1']);
 });
 
 test('a message knows its place among its versions', () => {

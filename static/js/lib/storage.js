@@ -26,13 +26,14 @@ export function erase(key) {
   }
 }
 
-export function readAll(start) {
+export function keys(start) {
   try {
     return Object.keys(localStorage)
       .filter((key) => key.startsWith(PREFIX + start))
-      .map((key) => read(key.slice(PREFIX.length)))
-      .filter(Boolean);
+      .map((key) => key.slice(PREFIX.length));
   } catch {
     return [];
   }
 }
+
+export const readAll = (start) => keys(start).map(read).filter(Boolean);

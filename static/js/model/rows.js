@@ -1,5 +1,5 @@
-// What the transcript shows, from top to bottom. Pure. A row keeps its key for as long as it means the same thing: a
-// streamed reply and the saved one that replaces it are one row.
+// What the transcript shows, from top to bottom. Pure. A row keeps its key for as long as it stands in the same place: a
+// streamed reply and the saved one that replaces it are one row, and so are the versions of a message.
 
 import { stillToShow } from './outbox.js';
 
@@ -30,11 +30,11 @@ function beforeChange(messages, entries) {
   return messages.slice(0, messages.findLastIndex(({ id }) => id === change.after) + 1);
 }
 
-const saidRow = (message, editing) => ({ kind: 'user', key: `user-${message.id}`, message, editing });
+const saidRow = (message, editing) => ({ kind: 'user', key: `said-${message.parent_id}`, message, editing });
 
-const liveRow = (turn, ahead) => ({ kind: 'live', key: `reply-${turn.turn_id}`, turn, ahead });
+const liveRow = (turn, ahead) => ({ kind: 'live', key: `reply-${turn.message_id}`, turn, ahead });
 
-const replyRow = (message) => ({ kind: 'reply', key: `reply-${message.turn_id ?? message.id}`, message });
+const replyRow = (message) => ({ kind: 'reply', key: `reply-${message.parent_id}`, message });
 
 const sendingRow = (entry) => ({ kind: 'sending', key: `sending-${entry.client_id}`, entry });
 
