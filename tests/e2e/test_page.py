@@ -61,12 +61,12 @@ def test_tabs_are_level_and_stop_stops(stack: Stack, new_page: NewPage) -> None:
 def test_memory_and_model_are_switched_in_mid_chat(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     ask(page, question("First"))
-    expect(page.locator(".row-foot:visible")).to_have_count(1)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(1)
     page.get_by_role("switch", name="Memory").click()
     page.get_by_label("Model").select_option(label="thinker")
     text = question("Second")
     ask(page, text)
-    expect(page.locator(".row-foot:visible")).to_have_count(2)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(2)
     expect(page.locator(".row.reply .facts").last).to_contain_text("thinker")
     expect(page.locator(".row.reply .facts").last).to_contain_text("without memory")
     sent = stack.model.request(text)
@@ -85,7 +85,7 @@ def test_a_failure_is_said_in_words_and_the_chat_goes_on(stack: Stack, new_page:
     expect(page.locator(".problem")).to_contain_text("did not accept")
     expect(page.locator(".problem")).not_to_contain_text("sk-secret")
     ask(page, question("Again"))
-    expect(page.locator(".row-foot:visible .facts").last).to_contain_text("small")
+    expect(page.locator(".reply .row-foot:visible .facts").last).to_contain_text("small")
 
 
 def test_what_a_model_writes_cannot_run(stack: Stack, new_page: NewPage) -> None:
@@ -102,7 +102,7 @@ def test_what_a_model_writes_cannot_run(stack: Stack, new_page: NewPage) -> None
     page.on("request", lambda request: asked.append(request.url))
     ask(page, text)
     prose = page.locator(".row.reply .prose")
-    expect(page.locator(".row-foot:visible")).to_have_count(1)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(1)
     expect(prose).to_contain_text("end")
     assert prose.locator("script, img, iframe, style, [onerror], [style], a[href^='javascript']").count() == 0
     assert all("noopener" in (link.get_attribute("rel") or "") for link in prose.locator("a").all())
@@ -113,13 +113,13 @@ def test_what_a_model_writes_cannot_run(stack: Stack, new_page: NewPage) -> None
 def test_redis_away_is_said_and_healed(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     ask(page, question("Before"))
-    expect(page.locator(".row-foot:visible")).to_have_count(1)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(1)
     stack.redis.kill()
     text = question("During")
     ask(page, text)
     expect(page.locator(".row.said").last).to_contain_text("database")
     stack.redis.start()
-    expect(page.locator(".row-foot:visible")).to_have_count(2, timeout=40_000)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(2, timeout=40_000)
     expect(page.locator(".row.said")).to_have_count(2)
     assert len(stack.model.requests(text)) == 1
 
@@ -158,7 +158,7 @@ def test_a_phone_shows_all_of_it(stack: Stack, new_page: NewPage) -> None:
     )
     page = new_page(width=360, height=740)
     ask(page, text)
-    expect(page.locator(".row-foot:visible")).to_have_count(1)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.get_by_role("button", name="Conversations").click()
     expect(page.get_by_role("navigation", name="Conversations")).to_contain_text("Wide")

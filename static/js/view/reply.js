@@ -75,6 +75,7 @@ export class Reply {
     this.#prose.update(this.#text, !live);
     this.#body.hidden = !this.#text;
     this.element.classList.toggle('streaming', live);
+    if (live) this.element.classList.add('streamed');
     this.#article.setAttribute('aria-busy', String(live));
     this.#foot.hidden = live;
     this.#showStage(live ? stageOf(turn, ahead) : null);
