@@ -100,3 +100,26 @@ def test_the_page_follows_only_a_reader_who_is_at_the_end(stack: Stack, new_page
     answered(page, 1)
     expect(jump).to_be_hidden()
     assert at_the_end(page)
+
+
+def test_a_long_chat_opens_at_its_end_and_loads_what_is_older(stack: Stack, new_page: NewPage) -> None:
+    client = stack.client()
+    conversation_id = client.send("message 0")["conversation_id"]
+    for number in range(1, 60):
+        client.wait_finished(client.send(f"message {number}", conversation_id=conversation_id)["turn_id"])
+    page = new_page()
+    page.context.add_cookies([{"name": "parley_session", "value": client.session.token, "url": stack.webs[0].url}])
+    page.goto(f"/c/{conversation_id}")
+    expect(page.locator(".bubble").last).to_have_text("message 59")
+    assert at_the_end(page)
+    assert page.locator(".bubble").count() == 25
+    anchor = page.locator(".bubble").filter(has_text="message 40")
+    page.locator("#scroller").hover()
+    for count in (50, 60):
+        anchor.scroll_into_view_if_needed()
+        page.mouse.wheel(0, -300)
+        page.locator("#scroller").evaluate("box => { box.scrollTop = 40 }")
+        expect(page.locator(".bubble")).to_have_count(count)
+        assert page.locator("#scroller").evaluate("box => box.scrollTop") > 200
+    expect(page.locator("#older")).to_be_hidden()
+    expect(page.locator(".bubble").first).to_have_text("message 0")
