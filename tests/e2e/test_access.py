@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import requests
 from playwright.sync_api import Page, expect
 
 from tests.e2e.chat import ask, ask_and_wait, box, clipboard, online, question
@@ -124,24 +125,27 @@ def test_a_phone_shows_all_of_it(stack: Stack, new_page: NewPage) -> None:
 
 
 def test_the_page_is_light_kept_by_browsers_and_seen_at_once(stack: Stack, new_page: NewPage) -> None:
-    page = new_page("/healthz")
-    sizes: dict[str, int] = {}
-    cached: dict[str, str] = {}
-
-    def note(response: Any) -> None:
-        if response.url.startswith("http"):
-            sizes[response.url] = response.request.sizes()["responseBodySize"]
-            cached[response.url] = response.headers.get("cache-control", "")
-
-    page.on("requestfinished", lambda request: note(request.response()))
-    page.goto("/")
+    page = new_page()
     online(page)
     page.wait_for_load_state("networkidle")
-    assert sum(sizes.values()) <= WEIGHT, sorted(sizes.items(), key=lambda item: -item[1])[:10]
-    files = [url for url in sizes if "/static/" in url]
-    assert len(files) > 50
-    assert all("immutable" in cached[url] for url in files)
+    loaded = page.evaluate(
+        "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+        ".map(({name, encodedBodySize}) => [name, encodedBodySize])"
+    )
+    sizes: dict[str, int] = dict(loaded)
+    assert len(sizes) > 50
+    assert sum(sizes.values()) <= WEIGHT, sorted(loaded, key=lambda one: -one[1])[:10]
     assert not any("highlight" in url or "katex" in url for url in sizes)
+    for url in [url for url in sizes if "/static/" in url]:
+        headers = {"Accept-Encoding": "gzip"}
+        answer = requests.get(url, headers=headers, timeout=10)
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert answer.headers["Content-Encoding"] == "gzip"
+        same = requests.get(url, headers={**headers, "If-None-Match": answer.headers["ETag"]}, timeout=10)
+        assert (same.status_code, same.content) == (304, b"")
+    plain = requests.get(stack.webs[0].url, headers={"Accept-Encoding": "identity"}, timeout=10)
+    assert "Content-Encoding" not in plain.headers
+    assert plain.headers["Cache-Control"] == "no-cache"
     assert page.evaluate("performance.getEntriesByName('first-contentful-paint').length") == 1
 
 

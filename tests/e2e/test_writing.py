@@ -107,7 +107,7 @@ def test_a_long_chat_opens_at_its_end_and_loads_what_is_older(stack: Stack, new_
     conversation_id = client.send("message 0")["conversation_id"]
     for number in range(1, 60):
         client.wait_finished(client.send(f"message {number}", conversation_id=conversation_id)["turn_id"])
-    page = new_page()
+    page = new_page("/healthz")
     page.context.add_cookies([{"name": "parley_session", "value": client.session.token, "url": stack.webs[0].url}])
     page.goto(f"/c/{conversation_id}")
     expect(page.locator(".bubble").last).to_have_text("message 59")
