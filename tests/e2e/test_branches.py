@@ -70,6 +70,7 @@ def test_the_very_first_message_is_edited_with_the_arrow_key_and_esc_gives_up(st
     box(page).press("Escape")
     expect(box(page)).to_have_value("")
     box(page).press("ArrowUp")
+    expect(box(page)).to_have_value(text)
     box(page).fill(changed)
     box(page).press("Enter")
     answered(page, 1)

@@ -83,6 +83,7 @@ test('formulas are told apart from money and from code', () => {
 
 test('a formula that is still being written is not shown, and what is complete is', () => {
   assert.equal(open('so $x^2 + '), '<p>so</p>');
+  assert.equal(open('so $'), '<p>so</p>');
   assert.equal(open('so $x^2$ and $y'), '<p>so <code class="math">x^2</code> and</p>');
   assert.equal(open('so $x^2$ and more'), '<p>so <code class="math">x^2</code> and more</p>');
   assert.equal(open('use `$HOME` to'), '<p>use <code>$HOME</code> to</p>');

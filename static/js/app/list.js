@@ -17,6 +17,7 @@ export const UNDO = 8_000;
 
 const UNREAD = 'unread';
 const REMOVED = 'removed';
+const GONE = 'gone'; // for other tabs: no event tells those that have it only in their list
 const ENDED = new Set(['idle', 'failed']);
 
 export function createList({ store, link, notify }) {
@@ -24,6 +25,7 @@ export function createList({ store, link, notify }) {
   let undoTimer;
 
   store.set({ unread: storage.read(UNREAD) ?? [] });
+  storage.onWrite(GONE, (id) => drop(id));
 
   const put = (conversations) => store.set({ conversations });
 
@@ -117,7 +119,7 @@ export function createList({ store, link, notify }) {
     if (!removed) return;
     forgetRemoval();
     drop(removed.id);
-    tell('delete_conversation', removed.id);
+    tell('delete_conversation', removed.id).then(() => storage.write(GONE, removed.id));
   }
 
   function forgetRemoval() {
@@ -129,7 +131,12 @@ export function createList({ store, link, notify }) {
   // The page is going away, or is here again and was gone before it could.
   function removeNow() {
     const id = store.get().removed?.id ?? storage.read(REMOVED);
-    if (id) api.deleteInPassing(id).then(() => storage.erase(REMOVED), () => {});
+    if (!id) return;
+    storage.write(GONE, id);
+    api.deleteInPassing(id).then(
+      () => storage.erase(REMOVED),
+      () => {}, // Tried again with the next start.
+    );
   }
 
   async function search(query) {

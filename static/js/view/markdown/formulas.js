@@ -33,7 +33,7 @@ export const formulas = (escape) => [
 const CODE = /(`+)[^`](?:(?!\1)[^])*(?:\1|$)/g;
 const OPEN_DISPLAY = /\$\$(?:(?!\$\$)[^])*$|\\\[(?:(?!\\\])[^])*$|\\\((?:(?!\\\))[^])*$/;
 // A sign that stands for long with no other is none of a formula.
-const OPEN_INLINE = /\$(?=[A-Za-z\\({])(?:\\[^]|[^\\$\n]){0,80}\\?$/;
+const OPEN_INLINE = /\$(?:(?=[A-Za-z\\({])(?:\\[^]|[^\\$\n]){0,80}\\?)?$/;
 
 // A formula that has begun and has no end yet is not shown: its source would flash by.
 export function withoutOpenFormula(text) {
