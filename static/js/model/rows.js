@@ -5,8 +5,8 @@ import { stillToShow } from './outbox.js';
 
 const NOTHING = { messages: [], turns: [] };
 
-// `editing` is the message that is being written anew.
-export function rowsOf(state, outbox, editing = null) {
+// `editing` is the message that is being written anew; `online`, whether what is being sent can get through.
+export function rowsOf(state, outbox, { editing = null, online = true } = {}) {
   const { messages, turns } = state ?? NOTHING;
   const entries = stillToShow(outbox, { messages, turns });
   const live = new Map(turns.map((turn, ahead) => [turn.message_id, liveRow(turn, ahead)]));
@@ -20,7 +20,7 @@ export function rowsOf(state, outbox, editing = null) {
       if (live.has(message.id)) rows.push(live.get(message.id));
     }
   }
-  return [...rows, ...entries.map(sendingRow)];
+  return [...rows, ...entries.map((entry) => sendingRow(entry, online))];
 }
 
 // What will be replaced is not shown any more, from the moment it was asked for.
@@ -36,7 +36,7 @@ const liveRow = (turn, ahead) => ({ kind: 'live', key: `reply-${turn.message_id}
 
 const replyRow = (message) => ({ kind: 'reply', key: `reply-${message.parent_id}`, message });
 
-const sendingRow = (entry) => ({ kind: 'sending', key: `sending-${entry.client_id}`, entry });
+const sendingRow = (entry, online) => ({ kind: 'sending', key: `sending-${entry.client_id}`, entry, online });
 
 // Where a message stands among its versions: [2, 3] is the second of three; null if it is the only one.
 export function placeAmongVersions({ id, versions }) {

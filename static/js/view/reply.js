@@ -99,5 +99,6 @@ export class Reply {
     this.#again.hidden = failed;
     setText(this.#facts, factsOf(message));
     this.#foot.classList.toggle('wordless', !text);
+    this.#foot.classList.toggle('bare', !text && failed && this.#versions.element.hidden);
   }
 }

@@ -35,7 +35,7 @@ export class Said {
     this.element.append(h('h2', { class: 'visually-hidden' }, 'You said'), this.#bubble, this.#note, this.#foot);
   }
 
-  update({ kind, message = null, entry = null, editing = false }) {
+  update({ kind, message = null, entry = null, editing = false, online = true }) {
     this.#message = message;
     this.#entry = entry;
     const text = (message ?? entry).text;
@@ -45,15 +45,16 @@ export class Said {
     this.element.classList.toggle('editing', editing);
     this.#foot.hidden = kind === 'sending';
     this.#versions.update(message);
-    this.#showNote(entry);
+    this.#showNote(entry, online);
   }
 
-  #showNote(entry) {
+  #showNote(entry, online) {
     this.#note.hidden = !entry || entry.message_id !== null;
     if (this.#note.hidden) return this.#countdown.stop();
     const { note, event } = entry;
     this.#takeBack.hidden = !note?.revocable;
-    if (note) this.#countdown.show((left) => `${note.words}${inSeconds(left)}`, note.until);
+    if (!online) this.#countdown.show(() => 'Sent when there is a connection');
+    else if (note) this.#countdown.show((left) => `${note.words}${inSeconds(left)}`, note.until);
     else this.#countdown.show(() => (event === 'regenerate' ? 'Asking again…' : 'Sending…'));
   }
 }
