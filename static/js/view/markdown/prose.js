@@ -10,6 +10,9 @@ import { typeset } from './typeset.js';
 // What comes next can still change the last two blocks: a lone "2" after a list is a paragraph until a dot follows.
 const UNDECIDED = 2;
 
+// So many blocks are skipped together by the browser once they have scrolled away; watching each would cost as much.
+const GROUP = 16;
+
 export class Prose {
   #blocks = [];
   #text = '';
@@ -41,14 +44,16 @@ export class Prose {
   #block(index) {
     if (index === this.#blocks.length) {
       const added = new Block();
+      if (index % GROUP === 0) this.element.append(h('div', { class: 'group' }));
       this.#blocks.push(added);
-      this.element.append(added.element);
+      this.element.lastElementChild.append(added.element);
     }
     return this.#blocks[index];
   }
 
   #truncate(length) {
     for (const surplus of this.#blocks.splice(length)) surplus.element.remove();
+    while (this.element.lastElementChild?.childElementCount === 0) this.element.lastElementChild.remove();
   }
 }
 
