@@ -30,7 +30,15 @@ export function createApp() {
     onEvent: (event) => reading.hear(event),
     onActivity: (activity) => list.hear(activity),
   });
-  const notify = { problem, clear, gone: (id) => list.drop(id), deleted, begun, made, left: () => startNew({ replace: true }) };
+  const notify = {
+    problem,
+    clear,
+    gone: (id) => list.drop(id),
+    deleted,
+    begun,
+    made,
+    left: () => startNew({ replace: true }),
+  };
   const drafts = createDrafts({ store });
   const reading = createReading({ store, link, notify });
   const list = createList({ store, link, notify });

@@ -1,4 +1,4 @@
-// Whether anybody is there to answer. Asked only while something waits for an answer, and until what is wrong is mended.
+// Whether anybody is there to answer. Asked only while something waits, and until what is wrong is mended.
 
 import * as api from '../net/api.js';
 

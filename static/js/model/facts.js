@@ -17,7 +17,8 @@ export function factsOf({ status, text, provider, model, memory, usage }) {
 export function usageWords(usage) {
   if (!usage || !(usage.input_tokens || usage.output_tokens)) return 'Nothing used yet';
   const about = usage.estimated ? 'About ' : '';
-  const parts = [`${about}${NUMBER.format(usage.input_tokens)} tokens read, ${NUMBER.format(usage.output_tokens)} written`];
+  const [read, written] = [usage.input_tokens, usage.output_tokens].map((tokens) => NUMBER.format(tokens ?? 0));
+  const parts = [`${about}${read} tokens read, ${written} written`];
   if (usage.cost) parts.push(costOf(usage.cost));
   return parts.join(' · ');
 }

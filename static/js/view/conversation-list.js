@@ -22,8 +22,9 @@ export function createConversationList({ list }, actions) {
     if (!conversations.length) return [h('p', { class: 'list-empty' }, 'Your conversations will be listed here.')];
     const groups = Map.groupBy(conversations, ({ updated_at }) => dayGroup(updated_at));
     const parts = [...groups].map(([name, members]) => group(name, members, lane, unread));
-    const more = () => h('button', { type: 'button', class: 'button quiet', onclick: actions.moreConversations }, 'Show more');
-    return cursor ? [...parts, more()] : parts;
+    if (!cursor) return parts;
+    const onclick = actions.moreConversations;
+    return [...parts, h('button', { type: 'button', class: 'button quiet', onclick }, 'Show more')];
   }
 
   function found({ search: { found: conversations }, lane, unread }) {

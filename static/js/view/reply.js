@@ -60,8 +60,8 @@ export class Reply {
       this.#again,
       this.#facts,
     );
-    this.#article = h('article', {}, h('h2', { class: 'visually-hidden' }, 'Reply'), this.#reasoning.element, this.#body);
-    this.#article.append(this.#stage, this.#problem);
+    const heading = h('h2', { class: 'visually-hidden' }, 'Reply');
+    this.#article = h('article', {}, heading, this.#reasoning.element, this.#body, this.#stage, this.#problem);
     this.element.append(this.#article, this.#foot);
   }
 

@@ -30,13 +30,14 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
     const state = log?.state ?? null;
     const entries = inLane(outbox, lane);
     const moved = lane !== shown.lane;
-    if (moved || state !== shown.state || outbox !== shown.outbox || editing !== shown.editing || online !== shown.online) {
+    const now = { lane, state, outbox, editing, online };
+    if (Object.keys(now).some((part) => now[part] !== shown[part])) {
       scroll.holding(list.firstElementChild, () => draw(rowsOf(state, entries, { editing, online })));
       if (!moved && endOf(state) !== endOf(shown.state)) scroll.grown();
     }
     // Who opens a conversation, or says something, wants to see its end.
     if (moved || entries.length > shown.count) scroll.toEnd();
-    shown = { lane, state, outbox, editing, online, count: entries.length };
+    shown = { ...now, count: entries.length };
 
     const opening = log !== null && state === null;
     const bare = drawn.size === 0;

@@ -37,7 +37,8 @@ const OPEN_INLINE = /\$(?:(?=[A-Za-z\\({])(?:\\[^]|[^\\$\n]){0,80}\\?)?$/;
 
 // A formula that has begun and has no end yet is not shown: its source would flash by.
 export function withoutOpenFormula(text) {
-  const plain = text.replace(CODE, (code) => ' '.repeat(code.length)).replace(/\$\$[^]*?\$\$/g, (whole) => ' '.repeat(whole.length));
+  const blank = (part) => ' '.repeat(part.length);
+  const plain = text.replace(CODE, blank).replace(/\$\$[^]*?\$\$/g, blank);
   const open = OPEN_DISPLAY.exec(plain) ?? OPEN_INLINE.exec(plain);
   if (!open || isSecond(plain, open)) return text;
   return text.slice(0, open.index);
