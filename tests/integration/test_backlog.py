@@ -28,15 +28,20 @@ def test_a_session_has_so_many_replies_at_a_time(small: Stack) -> None:
     client, other = small.client(), small.client()
     held = [hold(small, f"chat {number}") for number in range(3)]
     turns = [client.send(text) for text, _ in held]
-    for turn in turns[:2]:
-        client.wait_text(turn["conversation_id"], turn["turn_id"], "One")
+
+    def begun() -> list[int]:
+        """Which of the three; those of one session begin in any order."""
+        return [n for n, (text, _) in enumerate(held) if small.model.requests(text)]
+
+    client.wait_for(lambda: len(begun()) == 2, "two of them are asked")
     # Nobody else waits for this session's third.
     other.talk(small.secret_text())
-    assert not small.model.requests(held[2][0])
-    assert client.view(turns[2]["conversation_id"]).turns[turns[2]["turn_id"]]["status"] == "waiting"
-    held[0][1].open()
-    client.wait_text(turns[2]["conversation_id"], turns[2]["turn_id"], "One")
-    for _, gate in held[1:]:
+    assert len(begun()) == 2
+    [third] = {0, 1, 2} - set(begun())
+    assert client.view(turns[third]["conversation_id"]).turns[turns[third]["turn_id"]]["status"] == "waiting"
+    held[begun()[0]][1].open()
+    client.wait_text(turns[third]["conversation_id"], turns[third]["turn_id"], "One")
+    for _, gate in held:
         gate.open()
     for turn in turns:
         assert client.wait_finished(turn["turn_id"])["status"] == "done"
@@ -84,7 +89,7 @@ def test_a_busy_session_does_not_delay_anothers_first_turn(tmp_path_factory: pyt
 
         def order(turn_id: str) -> int:
             log = stack.workers[0].output()
-            return next(n for n, line in enumerate(log.splitlines()) if "turn over" in line and turn_id in line, 0)
+            return next((n for n, line in enumerate(log.splitlines()) if "turn over" in line and turn_id in line), 0)
 
         eventually(lambda: all(order(turn["turn_id"]) for turn in [mine, *turns]), "the log is written")
         before = [turn for turn in turns if order(turn["turn_id"]) < order(mine["turn_id"])]
