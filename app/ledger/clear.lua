@@ -21,6 +21,7 @@ if a.delete then
   emit('conversation.deleted', ',"conversation":' .. conversation)
   redis.call('DEL', meta, turns, log)
   redis.call('ZREM', listings .. a.owner, a.conversation_id)
+  redis.call('ZREM', expiry, a.conversation_id .. ' ' .. a.owner)
   -- For a while the id is remembered, so that a late repeat of its first message does not bring it back.
   redis.call('HSET', meta, 'owner', a.owner, 'deleted', a.call, 'was', conversation)
   redis.call('PEXPIRE', meta, a.tombstone)

@@ -13,11 +13,13 @@
 --   * `messages` is a tree and only grows (until the conversation is cleared); `children` has, for each message, the JSON
 --     strings of those that follow it, in order of creation, under `-` those that follow none; `head` is the leaf of the
 --     chosen branch, maybe a reply that is still to come.
+--   * `expiry` has the partition's conversations with their owners, by when they expire; what listings say of them then is
+--     taken out by the sweep.
 --   * `waiting` has the partition's turns that have never been claimed, by the time of their acknowledgement; an owner's
 --     `actives` are the conversations whose queue is not empty.
 
 local meta, queue, turns, messages, children, summaries, text, reasoning, log, due, waiting,
-  listings, usages, actives = unpack(KEYS)
+  expiry, listings, usages, actives = unpack(KEYS)
 local a = cjson.decode(ARGV[1])
 local outbox = {}
 if not a.now then
@@ -98,6 +100,7 @@ local function touch()
     usages .. owner, actives .. owner }) do
     redis.call('PEXPIRE', key, a.ttl)
   end
+  redis.call('ZADD', expiry, a.now + a.ttl, a.conversation_id .. ' ' .. owner)
 end
 
 -- a: owner, epoch, settings

@@ -48,7 +48,14 @@ def conversation_keys(conversation_id: str) -> list[str]:
     partition = conversation_id[:2]
     base = conversation_prefix(partition) + conversation_id
     owners = (_owner_key(partition, kind) for kind in ("listing", "usage", "active"))
-    return [*(f"{base}:{part}" for part in PARTS), due_key(partition), waiting_key(partition), *owners]
+    shared = due_key(partition), waiting_key(partition), expiry_key(partition)
+    return [*(f"{base}:{part}" for part in PARTS), *shared, *owners]
+
+
+def sweep_keys(partition: str) -> list[str]:
+    """Those of a partition, as sweep.lua has them. The last two are what an owner's keys begin with."""
+    owners = (_owner_key(partition, kind) for kind in ("listing", "active"))
+    return [due_key(partition), waiting_key(partition), expiry_key(partition), *owners]
 
 
 def meta_key(conversation_id: str) -> str:
@@ -69,6 +76,10 @@ def due_key(partition: str) -> str:
 
 def waiting_key(partition: str) -> str:
     return f"parley:{{{partition}}}:waiting"
+
+
+def expiry_key(partition: str) -> str:
+    return f"parley:{{{partition}}}:expiry"
 
 
 def listing_key(owner: str) -> str:

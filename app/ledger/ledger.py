@@ -393,7 +393,7 @@ class Ledger:
         calls: list[Call] = [
             (
                 "sweep",
-                [keys.due_key(partition), keys.waiting_key(partition)],
+                keys.sweep_keys(partition),
                 [
                     keys.conversation_prefix(partition),
                     now,
