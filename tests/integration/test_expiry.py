@@ -11,21 +11,17 @@ from tests.support.stack import Stack
 def left_of(stack: Stack, *names: str) -> list[str]:
     """Keys and members of collections in which one of these stands."""
     redis: Any = stack.redis.client
+    read = {
+        b"zset": lambda key: redis.zrange(key, 0, -1),
+        b"set": redis.smembers,
+        b"list": lambda key: redis.lrange(key, 0, -1),
+        b"hash": redis.hgetall,
+    }
     found = []
     for key in redis.scan_iter(count=1000):
-        kind = redis.type(key).decode()
-        held = {
-            "zset": lambda key=key: redis.zrange(key, 0, -1),
-            "set": lambda key=key: redis.smembers(key),
-            "list": lambda key=key: redis.lrange(key, 0, -1),
-            "hash": lambda key=key: [*redis.hgetall(key)],
-        }.get(kind, list)()
-        found += [
-            f"{key.decode()}: {item.decode(errors='replace')}"
-            for item in [key, *held]
-            if any(name in item.decode(errors="replace") for name in names)
-        ]
-    return found
+        items = [key, *read.get(redis.type(key), lambda _key: ())(key)]
+        found += [item.decode(errors="replace") for item in items]
+    return [item for item in found if any(name in item for name in names)]
 
 
 def test_nothing_is_left_of_what_expired(tmp_path_factory: pytest.TempPathFactory) -> None:
