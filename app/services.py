@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from app.access.budget import Budget, Rates
 from app.access.identity import Identities
 from app.access.limits import Limits
 from app.access.proxy import ProxyIdentities
@@ -117,6 +118,8 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         summaries=background.summaries and window.max_messages > 0,
     )
     redis = connect(settings.redis_url, max_connections=4)
+    rates = {config.name: Rates(config.rpm, config.tpm) for config in settings.provider_configs()}
+    budget = Budget(connect(settings.redis_url), rates)
     sweeper = Sweeper(ledger, hints, Presence(redis), seconds=settings.sweep_seconds)
     endings = Endings(Subscriber(redis, {ENDED_CHANNEL}).messages, pump)
 
@@ -128,7 +131,7 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         sweeper.stop()
         pump.drain(settings.drain_seconds)
 
-    return WorkerServices(Runner(ledger, registry, pump, hints, options), background, registry, start, drain)
+    return WorkerServices(Runner(ledger, registry, pump, hints, options, budget), background, registry, start, drain)
 
 
 def _model(setting: str) -> str | None:

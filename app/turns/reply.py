@@ -78,6 +78,11 @@ class Reply:
             self._said.append(piece)
             self._heard = self._clock()
 
+    @property
+    def heard(self) -> bool:
+        """Whether the provider that is listened to has said anything yet."""
+        return self._heard is not None
+
     def stop_listening(self) -> UpstreamError | None:
         """Returns what the deadlines found wrong, if the reader was interrupted for that."""
         with self._lock:

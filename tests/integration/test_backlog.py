@@ -94,3 +94,20 @@ def test_a_busy_session_does_not_delay_anothers_first_turn(tmp_path_factory: pyt
         eventually(lambda: all(order(turn["turn_id"]) for turn in [mine, *turns]), "the log is written")
         before = [turn for turn in turns if order(turn["turn_id"]) < order(mine["turn_id"])]
         assert len(before) <= 1
+
+
+def test_a_providers_own_limit_is_kept_to_and_said(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of 120 requests a minute a tenth may go at once, to two workers together."""
+    stack = Stack(tmp_path_factory.mktemp("budget"), workers=2)
+    stack.model.rates = {"rpm": 120}
+    with stack:
+        client = stack.client()
+        turns = [client.send(stack.secret_text()) for _ in range(16)]
+        for turn in turns:
+            assert client.wait_finished(turn["turn_id"])["status"] == "done"
+        asked = sorted(request.started_at for request in stack.model.upstream.requests)
+        assert len(asked) == 16
+        assert asked[15] - asked[0] > 1, "the last ones waited"
+        reasons = {event["reason"] for event in client.received if event["type"] == "turn.retrying"}
+        assert len(reasons) == 1
+        assert "takes no more for a moment" in reasons.pop()
