@@ -26,6 +26,7 @@ from app.ledger.models import (
     Page,
     Snapshot,
     Tail,
+    TurnState,
     Write,
     Written,
 )
@@ -173,6 +174,22 @@ class Ledger:
         match self._run("stop", conversation_id, {"owner": owner, "turn_id": turn_id}):
             case [status, following]:
                 return status.decode(), following.decode() or None
+            case _:
+                raise NotFound("There is no such turn in this conversation.")
+
+    def turn(self, owner: str, conversation_id: str, turn_id: str, message_id: str) -> TurnState:
+        """`message_id`: the message that the turn answers. Raises NotFound."""
+        match self._run("turn", conversation_id, {"owner": owner, "turn_id": turn_id, "message_id": message_id}):
+            case [status, epoch, seq, attempt, text, origin, reply]:
+                return TurnState(
+                    status.decode(),
+                    epoch.decode(),
+                    int(seq),
+                    int(attempt),
+                    text.decode(),
+                    orjson.loads(origin or b"{}"),
+                    orjson.loads(reply) if reply else None,
+                )
             case _:
                 raise NotFound("There is no such turn in this conversation.")
 

@@ -13,7 +13,7 @@ _WRAPPED = "{common}\nlocal function run()\n{body}\nend\nlocal result = run()\nr
 _PLAIN = {"list", "sweep"}
 _NAMES = (
     *("accept", "append", "branch", "claim", "clear", "configure", "create", "entitle", "finish", "history", "list"),
-    *("note", "open", "release", "renew", "select", "show", "stop", "summarize", "sweep"),
+    *("note", "open", "release", "renew", "select", "show", "stop", "summarize", "sweep", "turn"),
 )
 
 Call = tuple[str, Sequence[str], Sequence[str | bytes | int | float]]

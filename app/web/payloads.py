@@ -64,6 +64,16 @@ class SendMessage(Message):
     conversation_id: ConversationId | None = None
 
 
+class Waiting(Payload):
+    """Over HTTP: how many seconds the answer may wait for the reply."""
+
+    wait: float = Field(0, ge=0, le=60)
+
+
+class PostMessage(Message, Waiting):
+    pass
+
+
 class Regenerate(Asked):
     conversation_id: ConversationId
     message_id: MessageId
@@ -79,6 +89,14 @@ class EditMessage(Asked):
 
     def turn(self) -> NewTurn:
         return self._turn(self.text, edited=self.message_id)
+
+
+class PostRegenerate(Regenerate, Waiting):
+    pass
+
+
+class PostEdit(EditMessage, Waiting):
+    pass
 
 
 class SelectBranch(ConversationRef):
