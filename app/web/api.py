@@ -6,9 +6,10 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from app.errors import Invalid
 from app.services import WebServices
+from app.web.archive import add_archive
 from app.web.identity import session_of
 from app.web.origins import Origins, guard_origins
-from app.web.payloads import MAX_PAGE, ListConversations, Settings, json_object, parse
+from app.web.payloads import MAX_PAGE, ListConversations, SearchConversations, Settings, json_object, parse
 from app.web.sessions import add_sessions
 from app.web.turns import add_turns
 
@@ -19,6 +20,7 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
     guard_origins(api, origins)
     add_sessions(api, services, origins)
     add_turns(api, services)
+    add_archive(api, services)
 
     @api.before_request
     def authenticate() -> None:
@@ -37,8 +39,12 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
 
     @api.get("/conversations")
     def list_conversations() -> Response:
-        asked = parse(ListConversations, _query())
-        page = ledger.conversations(g.session.id, asked.cursor, asked.limit)
+        if "q" in request.args:
+            search = parse(SearchConversations, _query())
+            page = services.archive.search(g.session.id, search.q, search.cursor, search.limit)
+        else:
+            asked = parse(ListConversations, _query())
+            page = ledger.conversations(g.session.id, asked.cursor, asked.limit)
         return jsonify({"conversations": page.items, "more": page.more, "cursor": page.cursor})
 
     @api.post("/conversations")

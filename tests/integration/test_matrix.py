@@ -87,6 +87,7 @@ ROUTES_ABOUT_ONE: dict[str, tuple[Callable[[], Any], int]] = {
     "GET /api/conversations/<conversation_id>/messages": (lambda: None, 200),
     "PATCH /api/conversations/<conversation_id>": (lambda: {"title": "x"}, 200),
     "GET /api/conversations/<conversation_id>/events": (lambda: None, 200),
+    "GET /api/conversations/<conversation_id>/export": (lambda: None, 200),
     "POST /api/conversations/<conversation_id>/messages": (lambda: {"text": "x", "client_id": client_id()}, 202),
     "POST /api/conversations/<conversation_id>/messages/<reply_id>/regenerate": (
         lambda: {"client_id": client_id()},
@@ -106,6 +107,16 @@ ROUTES_ABOUT_ONESELF: dict[str, tuple[Callable[[], Any], int]] = {
     "GET /api/models": (lambda: None, 200),
     "GET /api/conversations": (lambda: None, 200),
     "POST /api/conversations": (dict, 201),
+    "POST /api/conversations/import": (
+        lambda: {
+            "format": "parley.conversation",
+            "version": 1,
+            "conversation": {"created_at": "2026-01-31"},
+            "messages": [],
+            "head": None,
+        },
+        201,
+    ),
     "POST /api/session/rotate": (lambda: None, 200),
     "DELETE /api/session": (lambda: None, 204),
 }
