@@ -7,7 +7,7 @@ NODE := tests/support/node
 # A .venv of another Python, or one that was moved, is stale: the stamp says which it was made with.
 $(shell [ "$$(cat .venv/.production 2>/dev/null)" = "$$(sh scripts/install.sh identity)" ] || rm -f .venv/.production)
 
-.PHONY: install run dev test check bench chaos lock clean install-node
+.PHONY: install run dev test check bench chaos screenshots lock clean install-node
 
 install: .venv/.production ## production packages into .venv
 
@@ -29,11 +29,14 @@ check: .venv/.dev ## formatter, linter, types, architecture
 	@$(VENV)/mypy
 	@$(VENV)/lint-imports
 
-bench: .venv/.dev ## what a streamed token costs; never part of the tests
-	@$(VENV)/python -m bench.stream $(ARGS)
+bench: .venv/.dev ## what Parley costs, next to its peers; never part of the tests; make bench ARGS=tokens for one
+	@$(VENV)/python -m bench $(ARGS)
 
 chaos: .venv/.dev ## the long fault injection; make chaos ARGS="--seed 3 --seconds 200 --mode eventlet"
 	@PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m tests.chaos $(ARGS)
+
+screenshots: .venv/.dev ## the page's states into docs/screenshots
+	@PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m tests.e2e.screenshots $(ARGS)
 
 lock: ## requirements*.txt from pyproject.toml's ranges; make lock ARGS=--upgrade for newer versions
 	@sh scripts/lock.sh $(ARGS)

@@ -21,12 +21,14 @@ from app.memory.window import Window
 from app.providers.registry import Registry, build_providers
 from app.settings import Settings
 from app.turns.background import Background, BackgroundOptions
+from app.turns.backlog import Backlog
 from app.turns.chat import Chat
 from app.turns.endings import Endings
 from app.turns.hints import Hints
 from app.turns.pump import Pump
 from app.turns.reply import Timeouts
 from app.turns.run import Runner, RunOptions
+from app.turns.starts import Starts
 from app.turns.sweep import Sweeper
 
 
@@ -86,7 +88,8 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
         chat=Chat(
             ledger,
             registry,
-            hints,
+            Starts(ledger, hints),
+            Backlog(ledger, settings.max_waiting_turns),
             max_message_chars=settings.max_message_chars,
             max_message_tokens=settings.memory_tokens,
         ),
@@ -158,6 +161,7 @@ def _ledger(settings: Settings) -> Ledger:
         conversation_ttl=settings.conversation_ttl_seconds * 1000,
         lease=int(settings.lease_seconds * 1000),
         max_queued=settings.max_queued_turns,
+        max_active=settings.max_active_turns,
     )
     separate = settings.socketio_message_queue != settings.redis_url
     relay = connect(settings.socketio_message_queue) if separate else None

@@ -166,6 +166,8 @@ class Settings(BaseSettings):
     memory_tokens: int = Field(8000, ge=1, description="Tokens (estimated) sent to the model, at most.")
     max_message_chars: int = Field(32_000, ge=1, description="Longest message.")
     max_queued_turns: int = Field(20, ge=1, description="Messages that may wait in one conversation.")
+    max_active_turns: int = Field(4, ge=1, description="Turns of one session that run at a time; others wait.")
+    max_waiting_turns: int = Field(5000, ge=1, description="Turns that may wait in all; then new ones are refused.")
 
     # Providers
     default_provider: str = Field("", description="Name of a provider. Default: the first configured.")

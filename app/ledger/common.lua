@@ -13,8 +13,13 @@
 --   * `messages` is a tree and only grows (until the conversation is cleared); `children` has, for each message, the JSON
 --     strings of those that follow it, in order of creation, under `-` those that follow none; `head` is the leaf of the
 --     chosen branch, maybe a reply that is still to come.
+--   * `expiry` has the partition's conversations with their owners, by when they expire; what listings say of them then is
+--     taken out by the sweep.
+--   * `waiting` has the partition's turns that have never been claimed, by the time of their acknowledgement; an owner's
+--     `actives` are the conversations whose queue is not empty.
 
-local meta, queue, turns, messages, children, summaries, text, reasoning, log, due, listings, usages = unpack(KEYS)
+local meta, queue, turns, messages, children, summaries, text, reasoning, log, due, waiting,
+  expiry, listings, usages, actives = unpack(KEYS)
 local a = cjson.decode(ARGV[1])
 local outbox = {}
 if not a.now then
@@ -92,9 +97,10 @@ end
 local function touch()
   local owner = field('owner')
   for _, key in ipairs({ meta, queue, turns, messages, children, summaries, text, reasoning, log, listings .. owner,
-    usages .. owner }) do
+    usages .. owner, actives .. owner }) do
     redis.call('PEXPIRE', key, a.ttl)
   end
+  redis.call('ZADD', expiry, a.now + a.ttl, a.conversation_id .. ' ' .. owner)
 end
 
 -- a: owner, epoch, settings
@@ -267,6 +273,38 @@ local function add_up(usage)
   end
 end
 
+-- How many other turns of the owner are running; counts up to `limit`.
+local function running_elsewhere(limit)
+  local count, prefix = 0, string.sub(meta, 1, -1 - #(a.conversation_id .. ':meta'))
+  for _, id in ipairs(redis.call('SMEMBERS', actives .. field('owner'))) do
+    if id ~= a.conversation_id then
+      local m = redis.call('HMGET', prefix .. id .. ':meta', 'turn', 'lease')
+      if not m[1] then
+        redis.call('SREM', actives .. field('owner'), id) -- it expired
+      elseif m[1] ~= '' and tonumber(m[2]) > a.now then
+        count = count + 1
+      end
+      if count == limit then break end
+    end
+  end
+  return count
+end
+
+-- A turn of the owner is over: one that was held back because of it may start.
+local function make_room()
+  local mine = actives .. field('owner')
+  if redis.call('EXISTS', queue) == 0 then redis.call('SREM', mine, a.conversation_id) end
+  local prefix = string.sub(meta, 1, -1 - #(a.conversation_id .. ':meta'))
+  for _, id in ipairs(redis.call('SMEMBERS', mine)) do
+    local other = prefix .. id .. ':meta'
+    if redis.call('HGET', other, 'held') then
+      redis.call('HDEL', other, 'held')
+      redis.call('ZADD', due, a.now, id)
+      return
+    end
+  end
+end
+
 -- Ends a turn: saves its reply, takes it off the queue, tells everybody. Returns the turn that is next, if any.
 -- Deltas are superseded by the event that ends the turn, so the log is cut to what came with and after it.
 local function conclude(turn_id, status, usage, err)
@@ -288,8 +326,9 @@ local function conclude(turn_id, status, usage, err)
   redis.call('HSET', messages, turn.reply_id, message)
   message = with_versions(message, add_child(turn.message_id, turn.reply_id))
   redis.call('LREM', queue, 1, turn_id)
+  redis.call('ZREM', waiting, a.conversation_id .. ':' .. turn_id)
   redis.call('HSET', turns, 's:' .. turn_id, status)
-  redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'r:' .. turn.reply_id)
+  redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'b:' .. turn_id, 'r:' .. turn.reply_id)
   local seq = emit('turn.finished',
     ',"turn_id":"' .. turn_id .. '","status":"' .. status .. '","message":' .. message .. about)
 
@@ -304,6 +343,7 @@ local function conclude(turn_id, status, usage, err)
       redis.call('ZREM', due, a.conversation_id)
     end
   end
+  make_room()
   announce(running ~= '' and 'running' or next_turn and 'waiting' or status == 'failed' and 'failed' or 'idle')
   touch()
   return running == '' and next_turn or nil

@@ -10,7 +10,9 @@ from typing import Any
 
 import orjson
 from redis import Redis
+from redis.client import Pipeline
 
+from app import errors
 from app.connections import UNREACHABLE
 from app.errors import Conflict, Invalid, NotFound, QueueFull
 from app.ledger import keys
@@ -65,6 +67,7 @@ class LedgerOptions:
     conversation_ttl: int
     lease: int = 10_000
     max_queued: int = 20
+    max_active: int = 4
 
 
 class Ledger:
@@ -92,10 +95,27 @@ class Ledger:
 
     # --- What owners do -------------------------------------------------------------------------------------------
 
-    def accept(self, owner: str, conversation_id: str, turn: NewTurn, *, create: bool) -> Accepted:
-        """Takes a message in, once for each client_id. `create`: the conversation may be a new one.
+    def waiting(self) -> int:
+        """How many turns have never been claimed."""
+        return sum(self._everywhere(lambda pipeline, key: pipeline.zcard(key)))
 
-        Raises NotFound, QueueFull, Conflict for another version of a reply that is not over, or Invalid.
+    def oldest_waiting(self) -> int | None:
+        """When the oldest of them was acknowledged, in ms since the epoch."""
+        found = self._everywhere(lambda pipeline, key: pipeline.zrange(key, 0, 0, withscores=True))
+        return min((int(score) for rows in found for _, score in rows), default=None)
+
+    def _everywhere(self, ask: Callable[[Pipeline, str], object]) -> list[Any]:
+        """The same of all partitions' waiting turns, in one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for partition in keys.partitions():
+            ask(pipeline, keys.waiting_key(partition))
+        return pipeline.execute()
+
+    def accept(self, owner: str, conversation_id: str, turn: NewTurn, *, create: bool, full: bool = False) -> Accepted:
+        """Takes a message in, once for each client_id. `create`: the conversation may be a new one. `full`: what is
+        known already is answered, but nothing new is taken.
+
+        Raises NotFound, QueueFull, Busy, Conflict for another version of a reply that is not over, or Invalid.
         """
         turn_id, message_id, reply_id = keys.new_id("t"), keys.new_id("m"), keys.new_id("m")
         result = self._run(
@@ -112,6 +132,7 @@ class Ledger:
                 "again": turn.again,
                 "chosen": _chosen(turn),
                 "create": create,
+                "full": full,
                 "title": title_of(turn.text),
                 "epoch": _new_epoch(),
                 "settings": _initial(memory=turn.memory is not False, provider=turn.provider, model=turn.model),
@@ -120,13 +141,15 @@ class Ledger:
             orjson.dumps(turn.text),
         )
         match result:
-            case [b"ok", answer, start]:
-                return Accepted(orjson.loads(answer), start.decode() or None)
+            case [b"ok", answer, start, rank]:
+                return Accepted(orjson.loads(answer), start.decode() or None, rank)
             case [b"queue_full"]:
                 raise QueueFull(
                     f"{self._options.max_queued} messages are waiting here already. Let some be answered first.",
                     retry_after=5,
                 )
+            case [b"busy"]:
+                raise errors.Busy("Too many messages are waiting to be answered. Try again in a while.")
             case [b"bad_parent"]:
                 raise Invalid("parent_id must be a reply of this conversation.", field="parent_id")
             case [b"bad_message"]:
@@ -296,6 +319,7 @@ class Ledger:
                 "wrote": {"provider": had.provider, "model": had.model} if had else None,
                 "new_epoch": _new_epoch(),
                 "max_attempts": MAX_ATTEMPTS,
+                "max_active": self._options.max_active,
                 "gave_up": orjson.dumps(GAVE_UP).decode(),
                 "defaults": {"provider": default_provider, "models": default_models},
                 "window": {"messages": max_messages, "bytes": max_bytes},
@@ -332,6 +356,10 @@ class Ledger:
             answers.append(Finished(written.decode(), following[0].decode() or None if following else None))
         self._pass_on(outbox)
         return answers
+
+    def rank(self, conversation_id: str) -> int:
+        """How many other conversations of its owner have turns that are not over. Who has fewer is served first."""
+        return int(self._run("rank", conversation_id, {}))
 
     def note(self, claim: Claimed, kind: str, body: Json) -> Written:
         """An event of a running turn without text."""
@@ -403,8 +431,15 @@ class Ledger:
         calls: list[Call] = [
             (
                 "sweep",
-                [keys.due_key(partition)],
-                [keys.conversation_prefix(partition), now, GRACE_MS, LONGEST_PAUSE_MS, limit],
+                keys.sweep_keys(partition),
+                [
+                    keys.conversation_prefix(partition),
+                    now,
+                    GRACE_MS,
+                    LONGEST_PAUSE_MS,
+                    limit,
+                    self._options.conversation_ttl,
+                ],
             )
             for partition in keys.partitions()
         ]

@@ -29,10 +29,12 @@ class NewTurn:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`answer` is the acknowledgement; `start` the turn to start now, if it is the first of the queue."""
+    """`answer` is the acknowledgement; `start` the turn to start now, if it is the first of the queue; `rank` as in
+    `Ledger.rank`."""
 
     answer: Json
     start: str | None
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)

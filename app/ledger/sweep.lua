@@ -1,13 +1,27 @@
 -- Turns of one partition that nobody works on. Each is given to one sweeper only: it is not due again before the next
 -- look, which comes later each time (a turn may simply be waiting for a free worker).
--- KEYS[1]: due. ARGV: prefix of the partition's conversation keys, now (or '': Redis's clock), first pause, longest pause
--- (ms), limit.
+-- KEYS: due, waiting, expiry, and what owners' listings and active sets begin with. ARGV: prefix of the partition's
+-- conversation keys, now (or '': Redis's clock), first pause, longest pause (ms), limit, the longest that a conversation
+-- lives without being used (ms).
 -- Returns conversation id, turn id, …
 local due, prefix = KEYS[1], ARGV[1]
 local now, pause, longest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+-- What is left of conversations that expired.
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[6]))
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, tonumber(ARGV[5]))) do
+  local id, owner = string.match(member, '^(%S+) (.*)$')
+  local left = redis.call('PTTL', prefix .. id .. ':meta')
+  if left > 0 then
+    redis.call('ZADD', KEYS[3], now + left, member)
+  else
+    redis.call('ZREM', KEYS[3], member)
+    redis.call('ZREM', KEYS[4] .. owner, id)
+    redis.call('SREM', KEYS[5] .. owner, id)
+  end
 end
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[5]))) do

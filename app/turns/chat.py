@@ -4,23 +4,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.errors import Invalid, TooLarge
+from app.errors import Busy, Invalid, TooLarge
 from app.ledger import Ledger, NewTurn
 from app.ledger.keys import new_conversation_id
 from app.ledger.models import Json
 from app.memory.window import estimate_tokens
 from app.providers.registry import Registry, UnknownModel, UnknownProvider
-from app.turns.hints import Hints
+from app.turns.backlog import Backlog
 from app.turns.renewed import renewed
+from app.turns.starts import Starts
 
 
 class Chat:
     def __init__(
-        self, ledger: Ledger, registry: Registry, hints: Hints, *, max_message_chars: int, max_message_tokens: int
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        starts: Starts,
+        backlog: Backlog,
+        *,
+        max_message_chars: int,
+        max_message_tokens: int,
     ) -> None:
         self._ledger = ledger
         self._registry = registry
-        self._hints = hints
+        self._starts = starts
+        self._backlog = backlog
         self._max_message_chars = max_message_chars
         self._max_message_tokens = max_message_tokens
 
@@ -37,15 +46,20 @@ class Chat:
             turn = replace(turn, provider=self._provider_of(turn.model, prefer=current))
         self._check_choice(turn.provider, turn.model)
         target = self.conversation_for(owner, conversation_id, turn.client_id)
-        accepted = self._ledger.accept(owner, target, turn, create=conversation_id is None)
-        if accepted.start:
-            self._hints.reply(target, accepted.start)
+        try:
+            accepted = self._ledger.accept(
+                owner, target, turn, create=conversation_id is None, full=self._backlog.is_full()
+            )
+        except Busy as exc:
+            exc.retry_after = self._backlog.retry_after()
+            raise
+        self._backlog.add()
+        self._starts.start(target, accepted.start, accepted.rank)
         return accepted.answer
 
     def stop(self, owner: str, conversation_id: str, turn_id: str) -> Json:
         status, next_turn = self._ledger.stop(owner, conversation_id, turn_id)
-        if next_turn:
-            self._hints.reply(conversation_id, next_turn)
+        self._starts.start(conversation_id, next_turn)
         return {"status": status}
 
     def create(self, owner: str, settings: Mapping[str, Any]) -> Json:

@@ -20,6 +20,7 @@ from app.settings import Price
 from app.turns.hints import Hints
 from app.turns.pump import Pump
 from app.turns.reply import Reply, Timeouts
+from app.turns.starts import Starts
 
 # A provider that asks for a longer pause than this is taken at its word: the turn fails and says so.
 LONGEST_RETRY_DELAY = 30.0
@@ -53,6 +54,7 @@ class Runner:
         self._registry = registry
         self._pump = pump
         self._hints = hints
+        self._starts = Starts(ledger, hints)
         self._options = options
         self._clock = clock
         self._log = get_logger(__name__)
@@ -72,7 +74,7 @@ class Runner:
                     return self._answer(claim)
                 case GivenUp(next_turn):
                     self._log.error("turn given up: its workers were lost")
-                    self._hint(conversation_id, next_turn)
+                    self._starts.start(conversation_id, next_turn)
                     return "failed"
                 case Busy():
                     return "busy"
@@ -126,7 +128,7 @@ class Runner:
             seconds=round(self._clock() - began, 3),
             error=finish.error["code"] if finish and finish.error else None,
         )
-        self._hint(claim.conversation_id, next_turn)
+        self._starts.start(claim.conversation_id, next_turn)
         if outcome == "done":
             if claim.untitled and self._options.titles:
                 self._hints.title(claim.conversation_id, claim.reply_id)
@@ -189,10 +191,6 @@ class Runner:
             raise
         finally:
             reply.stop_listening()
-
-    def _hint(self, conversation_id: str, turn_id: str | None) -> None:
-        if turn_id:
-            self._hints.reply(conversation_id, turn_id)
 
 
 def _backoff(attempt: int) -> float:

@@ -30,7 +30,7 @@ PING_TIMEOUT = 20
 
 def create_app(services: WebServices) -> Flask:
     settings = services.settings
-    app = Flask("parley", root_path=str(ROOT), static_folder="static", template_folder="templates")
+    app = Flask("parley", root_path=str(ROOT), static_folder=None, template_folder="templates")
     app.config["MAX_CONTENT_LENGTH"] = _largest_payload(settings.max_message_chars)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     origins = Origins(settings.allowed_origins)
@@ -52,7 +52,7 @@ def create_app(services: WebServices) -> Flask:
     _use_own_websocket(socketio)
     Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
-    app.register_blueprint(make_pages(services))
+    app.register_blueprint(make_pages(services, ROOT / "static"))
     _answer_errors(app)
 
     @app.after_request
