@@ -14,6 +14,7 @@ from app.connections import connect
 from app.delivery.manager import ROOM_CHANNELS, RoomManager
 from app.delivery.subscriber import Subscriber
 from app.ledger import Ledger
+from app.ledger.archive import Archive
 from app.ledger.keys import conversation_room, room_conversation
 from app.ledger.ledger import ENDED_CHANNEL, LedgerOptions
 from app.ledger.presence import Presence
@@ -36,6 +37,7 @@ from app.turns.sweep import Sweeper
 class WebServices:
     settings: Settings
     ledger: Ledger
+    archive: Archive
     registry: Registry
     identities: Identities
     sessions: Sessions | None  # None: sessions are others' business (AUTH)
@@ -73,6 +75,7 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
     return WebServices(
         settings=settings,
         ledger=ledger,
+        archive=Archive(redis, ledger),
         registry=registry,
         identities=identities,
         sessions=identities if isinstance(identities, Sessions) else None,

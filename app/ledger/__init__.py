@@ -14,6 +14,7 @@ from app.ledger.models import (
     Prompt,
     Snapshot,
     Tail,
+    TurnState,
     Write,
     Written,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Prompt",
     "Snapshot",
     "Tail",
+    "TurnState",
     "Write",
     "Written",
 ]

@@ -66,6 +66,14 @@ def turns_key(conversation_id: str) -> str:
     return conversation_keys(conversation_id)[PARTS.index("turns")]
 
 
+def messages_key(conversation_id: str) -> str:
+    return conversation_keys(conversation_id)[PARTS.index("messages")]
+
+
+def children_key(conversation_id: str) -> str:
+    return conversation_keys(conversation_id)[PARTS.index("children")]
+
+
 def log_key(conversation_id: str) -> str:
     return conversation_keys(conversation_id)[PARTS.index("log")]
 

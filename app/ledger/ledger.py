@@ -28,6 +28,7 @@ from app.ledger.models import (
     Page,
     Snapshot,
     Tail,
+    TurnState,
     Write,
     Written,
 )
@@ -199,6 +200,22 @@ class Ledger:
             case _:
                 raise NotFound("There is no such turn in this conversation.")
 
+    def turn(self, owner: str, conversation_id: str, turn_id: str, message_id: str) -> TurnState:
+        """`message_id`: the message that the turn answers. Raises NotFound."""
+        match self._run("turn", conversation_id, {"owner": owner, "turn_id": turn_id, "message_id": message_id}):
+            case [status, epoch, seq, attempt, text, origin, reply]:
+                return TurnState(
+                    status.decode(),
+                    epoch.decode(),
+                    int(seq),
+                    int(attempt),
+                    text.decode(),
+                    orjson.loads(origin or b"{}"),
+                    orjson.loads(reply) if reply else None,
+                )
+            case _:
+                raise NotFound("There is no such turn in this conversation.")
+
     def open(
         self, owner: str, conversation_id: str, after: int | None = None, epoch: str | None = None
     ) -> Tail | Snapshot:
@@ -240,12 +257,33 @@ class Ledger:
 
     def conversations(self, owner: str, cursor: str | None, limit: int) -> Page:
         """An owner's conversations, the last used first."""
+        listed, more = self.listed(owner, cursor, limit)
+        return Page([item for _, item in listed], more, listed[-1][0] if more and listed else None)
+
+    def listed(self, owner: str, cursor: str | None, limit: int) -> tuple[list[tuple[str, Json]], bool]:
+        """The same, each with the cursor that stands for the place after it; and whether there are more."""
         score, _, last = (cursor or "").partition("-")
         prefix = keys.conversation_prefix(keys.partition_of(owner))
         more, *rows = self._scripts.run("list", [keys.listing_key(owner)], [prefix, score, last, limit])
-        items = [_summary(*row) for row in rows]
-        after = f"{int(rows[-1][1])}-{items[-1]['id']}" if more and rows else None
-        return Page(items, bool(more), after)
+        return [(f"{int(row[1])}-{row[0].decode()}", _summary(*row)) for row in rows], bool(more)
+
+    def restore(self, owner: str, conversation_id: str, messages: Sequence[Json], head: str, **settings: Any) -> Json:
+        """A conversation with these messages, parents before children and siblings in order, once for each id.
+
+        `settings`: as for `create`, and created_at."""
+        children: dict[str, list[str]] = {}
+        for message in messages:
+            children.setdefault(message["parent_id"] or "-", []).append(f'"{message["id"]}"')
+        texts = [part for message in messages for part in (message["id"].encode(), orjson.dumps(message))]
+        texts += [part.encode() for parent, below in children.items() for part in (parent, ",".join(below))]
+        arguments = {
+            "title": settings.pop("title"),
+            "epoch": _new_epoch(),
+            "settings": _initial(**settings),
+            "head": head,
+            "count": len(messages),
+        }
+        return self._conversation("import", conversation_id, owner, arguments, *texts)
 
     def usage(self, owner: str) -> Json:
         """What all replies to an owner have used."""
@@ -439,8 +477,8 @@ class Ledger:
         self._pass_on(outbox)
         return result
 
-    def _conversation(self, name: str, conversation_id: str, owner: str, arguments: Json) -> Json:
-        conversation = self._run(name, conversation_id, {"owner": owner, **arguments})
+    def _conversation(self, name: str, conversation_id: str, owner: str, arguments: Json, *texts: bytes) -> Json:
+        conversation = self._run(name, conversation_id, {"owner": owner, **arguments}, *texts)
         if not conversation:
             raise NotFound
         parsed: Json = orjson.loads(conversation)

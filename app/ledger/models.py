@@ -141,6 +141,25 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnState:
+    """Where a turn stands after the event `seq`. Once it is over, `reply` is what was saved: None if the conversation
+    was emptied meanwhile. Until then `attempt` (0: it waits), `text` and `origin` (provider, model) say how far it is.
+    """
+
+    status: Literal["waiting", "running", "done", "stopped", "failed"]
+    epoch: str
+    seq: int
+    attempt: int
+    text: str
+    origin: Json
+    reply: Json | None
+
+    @property
+    def over(self) -> bool:
+        return self.status not in {"waiting", "running"}
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Part of a list; `cursor` continues it."""
 

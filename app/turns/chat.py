@@ -1,6 +1,6 @@
 """What an owner may do with conversations, beyond what the ledger does by itself: checked, and work started."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from app.ledger.models import Json
 from app.memory.window import estimate_tokens
 from app.providers.registry import Registry, UnknownModel, UnknownProvider
 from app.turns.backlog import Backlog
+from app.turns.renewed import renewed
 from app.turns.starts import Starts
 
 
@@ -69,6 +70,29 @@ class Chat:
         self._check_choice(chosen.get("provider"), chosen.get("model"))
         self._check_size(chosen.get("system_prompt") or "", "system_prompt")
         return self._ledger.create(owner, **chosen)
+
+    def restore(
+        self,
+        owner: str,
+        settings: Mapping[str, Any],
+        messages: Sequence[Json],
+        head: str | None,
+        key: str | None = None,
+    ) -> Json:
+        """A conversation that was had before, under new ids; with a `key` the same one each time.
+
+        `settings`: as for `create`, and created_at. `messages`: parents before children; `head` is one of them.
+        """
+        chosen = dict(settings)
+        if chosen.get("model") and not chosen.get("provider"):
+            chosen["provider"] = self._provider_of(chosen["model"])
+        self._check_choice(chosen.get("provider"), chosen.get("model"))
+        self._check_size(chosen.get("system_prompt") or "", "system_prompt")
+        for message in messages:
+            if message["role"] == "user":
+                self._check_text(message["text"], "messages")
+        planted, leaf = renewed(messages, head)
+        return self._ledger.restore(owner, new_conversation_id(owner, key), planted, leaf, **chosen)
 
     def configure(self, owner: str, conversation_id: str, changes: Mapping[str, Any]) -> Json:
         """`changes`: as for `create`. Takes effect with the next turn that starts."""
