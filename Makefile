@@ -29,8 +29,8 @@ check: .venv/.dev ## formatter, linter, types, architecture
 	@$(VENV)/mypy
 	@$(VENV)/lint-imports
 
-bench: .venv/.dev ## what a streamed token costs; never part of the tests
-	@$(VENV)/python -m bench.stream $(ARGS)
+bench: .venv/.dev ## what Parley costs, next to its peers; never part of the tests; make bench ARGS=tokens for one
+	@$(VENV)/python -m bench $(ARGS)
 
 chaos: .venv/.dev ## the long fault injection; make chaos ARGS="--seed 3 --seconds 200 --mode eventlet"
 	@PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m tests.chaos $(ARGS)

@@ -1,0 +1,1 @@
+"""One module for each measurement: `measure(folder)` yields its figures."""

@@ -1,0 +1,94 @@
+"""What an event costs all web processes together, with more and more of them."""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+from pathlib import Path
+
+import socketio
+
+from bench.load import load
+from bench.report import Figure
+from bench.stacks import Stack, install_peers, parley, stock, upstream
+from bench.upstream import now
+from bench.worker import Writer
+
+TITLE = "An event, with 1 to 8 web processes: 64 rooms, 1000 events/s in all"
+COUNTS = (1, 2, 4, 8)
+ROOMS = 64
+# As a worker writes: what has come of all replies, every few milliseconds.
+BEAT_SECONDS = 0.005
+EVENTS_A_BEAT = 5
+SECONDS = 5.0
+LEVEL = 1.15
+
+Rooms = list[list[str]]
+Emit = Callable[[Rooms], None]
+
+
+def measure(folder: Path) -> Iterator[Figure]:
+    install_peers()
+    ours, theirs = {}, {}
+    with upstream(folder) as model:
+        for count in COUNTS:
+            with parley(folder, model, webs=count, workers=0) as stack:
+                ours[count] = _cost(stack, _through_the_ledger)
+            with stock(folder, model, webs=count, workers=0) as stack:
+                theirs[count] = _cost(stack, _through_the_stock_queue)
+    for count in COUNTS:
+        yield Figure(f"web CPU of an event, {count} web", ours[count], "µs", ("stock", theirs[count]))
+    for count in COUNTS[1:]:
+        yield Figure(
+            f"{count} web : 1 web", ours[count] / ours[1], "times", ("stock", theirs[count] / theirs[1]), LEVEL
+        )
+
+
+def _through_the_ledger(stack: Stack, rooms: Rooms) -> Emit:
+    assert stack.redis is not None
+    writer = Writer(stack.redis.url)
+    for conversation_id, turn_id in rooms:
+        writer.claim(conversation_id, turn_id)
+    return lambda due: writer.write({conversation_id: f"~{now():07d} " for conversation_id, _ in due})
+
+
+def _through_the_stock_queue(stack: Stack, _rooms: Rooms) -> Emit:
+    assert stack.redis is not None
+    queue = socketio.RedisManager(stack.redis.url, channel="flask-socketio", write_only=True)
+
+    def emit(due: Rooms) -> None:
+        for (room,) in due:
+            queue.emit("token", {"text": f"~{now():07d} "}, room=room, namespace="/")
+
+    return emit
+
+
+def _cost(stack: Stack, emitter: Callable[[Stack, Rooms], Emit]) -> float:
+    """µs for each event that a client got; what idle processes cost is taken off."""
+    with load(stack) as clients:
+        clients.connect(ROOMS)
+        rooms = clients.join()
+        emit, turn = emitter(stack, rooms), cycle(rooms)
+        _beat(lambda: emit(list(islice(turn, EVENTS_A_BEAT))), 0.5)
+        time.sleep(0.5)
+        before = stack.cpu()["web"]
+        time.sleep(2)
+        idle = (stack.cpu()["web"] - before) / 2
+        clients.forget()
+        before, began = stack.cpu()["web"], time.monotonic()
+        sent = EVENTS_A_BEAT * _beat(lambda: emit(list(islice(turn, EVENTS_A_BEAT))), SECONDS)
+        while (got := clients.report()["events"]) < sent:
+            if time.monotonic() > began + 60:
+                raise RuntimeError(f"{stack.kind}: {got} of {sent} events arrived")
+            time.sleep(0.05)
+        spent = stack.cpu()["web"] - before - idle * (time.monotonic() - began)
+    return spent * 1e6 / sent
+
+
+def _beat(emit: Callable[[], None], seconds: float) -> int:
+    """How often it was called."""
+    began = time.monotonic()
+    times = round(seconds / BEAT_SECONDS)
+    for number in range(times):
+        time.sleep(max(0.0, began + number * BEAT_SECONDS - time.monotonic()))
+        emit()
+    return times
