@@ -16,7 +16,9 @@ from app.ledger import Ledger
 from app.ledger.keys import conversation_room, room_conversation
 from app.ledger.ledger import ENDED_CHANNEL, LedgerOptions
 from app.ledger.presence import Presence
+from app.ledger.tally import Tally
 from app.memory.window import Window
+from app.metrics import Metrics
 from app.providers.registry import Registry, build_providers
 from app.settings import Settings
 from app.turns.background import Background, BackgroundOptions
@@ -40,17 +42,20 @@ class WebServices:
     chat: Chat
     presence: Presence
     manager: RoomManager
+    metrics: Metrics
+    tally: Tally
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """`start` and `drain` are for the process's begin and end; `drain` is safe in a signal handler."""
+    """`start`, `drain` and `leave` are for the process's begin and end; `drain` is safe in a signal handler."""
 
     runner: Runner
     background: Background
     registry: Registry
     start: Callable[[], None]
     drain: Callable[[], None]
+    leave: Callable[[], None]
 
 
 def build_web(settings: Settings, hints: Hints) -> WebServices:
@@ -67,6 +72,8 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
             ledger.renew(conversation_id, seen)
 
     identities = _identities(settings, redis)
+    manager = RoomManager(connect(settings.socketio_message_queue), last_events, rewound)
+    metrics = Metrics()
     return WebServices(
         settings=settings,
         ledger=ledger,
@@ -88,13 +95,16 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
             max_message_tokens=settings.memory_tokens,
         ),
         presence=Presence(redis),
-        manager=RoomManager(connect(settings.socketio_message_queue), last_events, rewound),
+        manager=manager,
+        metrics=metrics,
+        tally=Tally(redis, metrics, lambda: {"connections": manager.connections}),
     )
 
 
 def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
     ledger = _ledger(settings)
-    pump = Pump(ledger, heartbeat=min(1.0, settings.lease_seconds / 4))
+    metrics = Metrics()
+    pump = Pump(ledger, metrics, heartbeat=min(1.0, settings.lease_seconds / 4))
     window = Window(settings.memory_messages, settings.memory_tokens)
     registry = _registry(settings)
     background = Background(
@@ -114,18 +124,21 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         summaries=background.summaries and window.max_messages > 0,
     )
     redis = connect(settings.redis_url, max_connections=4)
+    tally = Tally(redis, metrics, lambda: {"worker_slots": settings.worker_concurrency})
     sweeper = Sweeper(ledger, hints, Presence(redis), seconds=settings.sweep_seconds)
     endings = Endings(Subscriber(redis, {ENDED_CHANNEL}).messages, pump)
 
     def start() -> None:
         sweeper.start()
         endings.start()
+        tally.start()
 
     def drain() -> None:
         sweeper.stop()
         pump.drain(settings.drain_seconds)
 
-    return WorkerServices(Runner(ledger, registry, pump, hints, options), background, registry, start, drain)
+    runner = Runner(ledger, registry, pump, hints, options, metrics)
+    return WorkerServices(runner, background, registry, start, drain, tally.leave)
 
 
 def _model(setting: str) -> str | None:

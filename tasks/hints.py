@@ -4,7 +4,7 @@ import threading
 
 from celery import Celery
 
-from app.logs import get_logger
+from app.logs import bound, get_logger
 from tasks.celery_app import QUEUE, REPLY, SUMMARY, TITLE
 
 # A connection of the pool may have died since it was last used; the second attempt is made on a new one.
@@ -27,11 +27,15 @@ class CeleryHints:
 
     def _start(self, task: str, conversation_id: str, item_id: str) -> None:
         """From a thread (greenlet) of its own: nobody waits for a broker that is slow or away."""
-        threading.Thread(target=self._send, args=(task, conversation_id, item_id), daemon=True).start()
+        # In a header: the arguments are for Flower, and a turn has the same ones whoever asks for it.
+        headers = {"request_id": request_id} if (request_id := bound("request_id")) else {}
+        threading.Thread(target=self._send, args=(task, conversation_id, item_id, headers), daemon=True).start()
 
-    def _send(self, task: str, conversation_id: str, item_id: str) -> None:
+    def _send(self, task: str, conversation_id: str, item_id: str, headers: dict[str, str]) -> None:
         try:
-            self._celery.send_task(task, args=(conversation_id, item_id), queue=QUEUE, retry=True, retry_policy=AGAIN)
+            self._celery.send_task(
+                task, args=(conversation_id, item_id), queue=QUEUE, headers=headers, retry=True, retry_policy=AGAIN
+            )
         except Exception as exc:
             # A turn is found by the sweep; for a title or a summary the next reply asks again.
             self._log.warning(

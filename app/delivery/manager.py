@@ -75,6 +75,11 @@ class RoomManager(RedisManager):
         if room is not None and _has_channel(room):
             self._note_if_empty(room)
 
+    @property
+    def connections(self) -> int:
+        """Clients of this process that have logged in."""
+        return len(self.rooms.get("/", {}).get(None, ()))
+
     def _has_members(self, room: str) -> bool:
         return any(room in rooms for rooms in self.rooms.values())
 

@@ -9,7 +9,10 @@ local exists = redis.call('EXISTS', meta) == 1
 if exists and not owned_by(a.owner) or not exists and not a.create then return { 'not_found' } end
 
 local first_answer = redis.call('HGET', turns, 'c:' .. a.client_id)
-if first_answer then return { 'ok', first_answer, '' } end
+if first_answer then
+  count('duplicates')
+  return { 'ok', first_answer, '' }
+end
 
 local parent, question
 if a.parent_id then
@@ -30,9 +33,9 @@ end
 if not exists then
   create()
 else
-  local waiting = redis.call('LLEN', queue)
-  if field('turn') ~= '' then waiting = waiting - 1 end
-  if waiting >= a.max_queued then return { 'queue_full' } end
+  local behind = redis.call('LLEN', queue)
+  if field('turn') ~= '' then behind = behind - 1 end
+  if behind >= a.max_queued then return { 'queue_full' } end
 end
 
 local position = redis.call('LLEN', queue)
@@ -47,7 +50,10 @@ if not question then
 end
 redis.call('RPUSH', queue, a.turn_id)
 redis.call('HSET', meta, 'head', a.reply_id)
-if position == 0 then redis.call('ZADD', due, a.now + a.grace, a.conversation_id) end
+if position == 0 then
+  redis.call('ZADD', due, a.now + a.grace, a.conversation_id)
+  redis.call('ZADD', waiting, a.now, a.conversation_id)
+end
 
 local seq = emit('turn.queued', ',"turn_id":"' .. a.turn_id .. '","message_id":"' .. question ..
   '","reply_id":"' .. a.reply_id .. '","position":' .. position)

@@ -50,6 +50,8 @@ def conversation_keys(conversation_id: str) -> list[str]:
     return [
         *(f"{base}:{part}" for part in PARTS),
         due_key(partition),
+        waiting_key(partition),
+        counts_key(partition),
         _listing_prefix(partition),
         _usage_prefix(partition),
     ]
@@ -69,6 +71,14 @@ def log_key(conversation_id: str) -> str:
 
 def due_key(partition: str) -> str:
     return f"parley:{{{partition}}}:due"
+
+
+def waiting_key(partition: str) -> str:
+    return f"parley:{{{partition}}}:waiting"
+
+
+def counts_key(partition: str) -> str:
+    return f"parley:{{{partition}}}:counts"
 
 
 def listing_key(owner: str) -> str:

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from app.ledger.models import (
     Accepted,
     Busy,
     Claimed,
+    Figures,
     Finished,
     GivenUp,
     Gone,
@@ -365,7 +367,7 @@ class Ledger:
         calls: list[Call] = [
             (
                 "sweep",
-                [keys.due_key(partition)],
+                [keys.due_key(partition), keys.waiting_key(partition)],
                 [keys.conversation_prefix(partition), now, GRACE_MS, LONGEST_PAUSE_MS, limit],
             )
             for partition in keys.partitions()
@@ -377,6 +379,38 @@ class Ledger:
             ids = [item.decode() for item in answer]
             found += list(zip(ids[::2], ids[1::2], strict=True))
         return found
+
+    # --- What is to be seen from outside ----------------------------------------------------------------------------
+
+    def figures(self) -> Figures:
+        """Its cost grows with the number of partitions, not with that of conversations."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.time()
+        for partition in keys.partitions():
+            pipeline.zcard(keys.due_key(partition))
+            pipeline.zcard(keys.waiting_key(partition))
+            pipeline.zrange(keys.waiting_key(partition), 0, 0, withscores=True)
+            pipeline.hgetall(keys.counts_key(partition))
+        (seconds, microseconds), *answers = pipeline.execute()
+        now = self._clock() if self._clock else seconds * 1000 + microseconds // 1000
+        waiting = sum(answers[1::4])
+        since = [score for first in answers[2::4] for _, score in first]
+        counts: Counter[str] = Counter()
+        for counted in answers[3::4]:
+            counts.update({name.decode(): int(value) for name, value in counted.items()})
+        turns = {
+            (status, provider): number
+            for name, number in counts.items()
+            for kind, status, provider in [(name + "::").split(":")[:3]]
+            if kind == "turns"
+        }
+        return Figures(
+            running=max(0, sum(answers[0::4]) - waiting),
+            waiting=waiting,
+            oldest=max(0.0, (now - min(since)) / 1000) if since else 0.0,
+            turns=turns,
+            others={name: number for name, number in counts.items() if not name.startswith("turns:")},
+        )
 
     # --- How --------------------------------------------------------------------------------------------------------
 

@@ -3,4 +3,5 @@
 if field('fence') ~= a.fence then return 'refused' end
 redis.call('HSET', meta, 'lease', 0, 'fence', '', 'hints', 0)
 redis.call('ZADD', due, a.now, a.conversation_id)
+redis.call('ZADD', waiting, a.now, a.conversation_id)
 return 'ok'
