@@ -5,11 +5,13 @@ Celery has patched the standard library by the time this is imported, because th
 
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery, signals
 from kombu.utils import functional
 
+from app.connections import UNREACHABLE
 from app.logs import configure_logs
 from app.services import build_worker
 from app.settings import Settings, SettingsError
@@ -49,6 +51,11 @@ def make_worker() -> Celery:
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def drain(**_: Any) -> None:
         services.drain()
+
+    @signals.worker_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
+    def leave(**_: Any) -> None:
+        with suppress(*UNREACHABLE):
+            services.leave()
 
     return celery
 

@@ -6,10 +6,12 @@ by then (pydantic, ssl) would have been too early for it.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 _reading = subprocess.run([sys.executable, "-m", "app.settings"], stdout=subprocess.PIPE, check=False)
@@ -17,10 +19,20 @@ if _reading.returncode:
     sys.exit(_reading.returncode)
 _settings = json.loads(_reading.stdout)
 
-bind = f"0.0.0.0:{_settings['port']}"
+
+def _every_address() -> str:
+    """Railway's private network is IPv6; where there is any, one socket serves both kinds."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::", 0))
+        if not probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+            return "[::]"
+    return "0.0.0.0"  # noqa: S104
+
+
+bind = f"{_every_address()}:{_settings['port']}"
 worker_class = "gevent" if _settings["async_mode"] == "gevent" else "app.web.eventlet_worker.EventletWorker"
 # Any number of processes may share the port: no session sticks to one.
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
 worker_connections = 10_000
 # Within the 30 seconds that Heroku and Railway leave after SIGTERM.
 graceful_timeout = 20
@@ -41,7 +53,7 @@ def post_worker_init(worker: Any) -> None:
             time.sleep(0.1)
         server = worker.wsgi.extensions["socketio"].server
         server.manager.listeners.end()
-        for socket in list(server.eio.sockets.values()):
-            socket.close(wait=False)
+        for connection in list(server.eio.sockets.values()):
+            connection.close(wait=False)
 
     threading.Thread(target=close_sockets_when_it_ends, daemon=True).start()

@@ -16,7 +16,9 @@ from tasks.hints import CeleryHints
 def make_app() -> Flask:
     settings = Settings.from_env()
     configure_logs(settings.log_level, settings.log_format)
-    return create_app(build_web(settings, CeleryHints(make_celery(settings))))
+    services = build_web(settings, CeleryHints(make_celery(settings)))
+    services.tally.start()
+    return create_app(services)
 
 
 app = make_app()

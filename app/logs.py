@@ -47,6 +47,12 @@ def configure_logs(level: str, style: Literal["text", "json"]) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def bound(name: str) -> str | None:
+    """What is logged under this name with every line of the current task, if anything is."""
+    value: str | None = structlog.contextvars.get_contextvars().get(name)
+    return value
+
+
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger

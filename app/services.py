@@ -18,7 +18,9 @@ from app.ledger.archive import Archive
 from app.ledger.keys import conversation_room, room_conversation
 from app.ledger.ledger import ENDED_CHANNEL, LedgerOptions
 from app.ledger.presence import Presence
+from app.ledger.tally import Tally
 from app.memory.window import Window
+from app.metrics import Metrics
 from app.providers.registry import Registry, build_providers
 from app.settings import Settings
 from app.turns.background import Background, BackgroundOptions
@@ -45,17 +47,20 @@ class WebServices:
     chat: Chat
     presence: Presence
     manager: RoomManager
+    metrics: Metrics
+    tally: Tally
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """`start` and `drain` are for the process's begin and end; `drain` is safe in a signal handler."""
+    """`start`, `drain` and `leave` are for the process's begin and end; `drain` is safe in a signal handler."""
 
     runner: Runner
     background: Background
     registry: Registry
     start: Callable[[], None]
     drain: Callable[[], None]
+    leave: Callable[[], None]
 
 
 def build_web(settings: Settings, hints: Hints) -> WebServices:
@@ -72,6 +77,8 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
             ledger.renew(conversation_id, seen)
 
     identities = _identities(settings, redis)
+    manager = RoomManager(connect(settings.socketio_message_queue), last_events, rewound)
+    metrics = Metrics()
     return WebServices(
         settings=settings,
         ledger=ledger,
@@ -95,13 +102,16 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
             max_message_tokens=settings.memory_tokens,
         ),
         presence=Presence(redis),
-        manager=RoomManager(connect(settings.socketio_message_queue), last_events, rewound),
+        manager=manager,
+        metrics=metrics,
+        tally=Tally(redis, metrics, lambda: {"connections": manager.connections}),
     )
 
 
 def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
     ledger = _ledger(settings)
-    pump = Pump(ledger, heartbeat=min(1.0, settings.lease_seconds / 4))
+    metrics = Metrics()
+    pump = Pump(ledger, metrics, heartbeat=min(1.0, settings.lease_seconds / 4))
     window = Window(settings.memory_messages, settings.memory_tokens)
     registry = _registry(settings)
     background = Background(
@@ -123,18 +133,21 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
     redis = connect(settings.redis_url, max_connections=4)
     rates = {config.name: Rates(config.rpm, config.tpm) for config in settings.provider_configs()}
     budget = Budget(connect(settings.redis_url), rates)
+    tally = Tally(redis, metrics, lambda: {"worker_slots": settings.worker_concurrency})
     sweeper = Sweeper(ledger, hints, Presence(redis), seconds=settings.sweep_seconds)
     endings = Endings(Subscriber(redis, {ENDED_CHANNEL}).messages, pump)
 
     def start() -> None:
         sweeper.start()
         endings.start()
+        tally.start()
 
     def drain() -> None:
         sweeper.stop()
         pump.drain(settings.drain_seconds)
 
-    return WorkerServices(Runner(ledger, registry, pump, hints, options, budget), background, registry, start, drain)
+    runner = Runner(ledger, registry, pump, hints, options, budget, metrics)
+    return WorkerServices(runner, background, registry, start, drain, tally.leave)
 
 
 def _model(setting: str) -> str | None:

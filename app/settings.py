@@ -210,6 +210,11 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: v.lower() if isinstance(v, str) else v)
     ] = Field("info", description="debug, info, warning or error.")
 
+    # Metrics
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token for /metrics. Without one it answers its own machine only."
+    )
+
     @field_validator("providers", mode="before")
     @classmethod
     def _parse_providers(cls, value: Any) -> Any:

@@ -1,10 +1,11 @@
 """Hints as Celery messages."""
 
 import threading
+from typing import Any
 
 from celery import Celery
 
-from app.logs import get_logger
+from app.logs import bound, get_logger
 from tasks.celery_app import PRIORITIES, QUEUE, REPLY, SUMMARY, TITLE
 
 # A connection of the pool may have died since it was last used; the second attempt is made on a new one.
@@ -27,11 +28,14 @@ class CeleryHints:
 
     def _start(self, task: str, conversation_id: str, item_id: str, priority: int) -> None:
         """From a thread (greenlet) of its own: nobody waits for a broker that is slow or away."""
-        threading.Thread(target=self._send, args=(task, (conversation_id, item_id), priority), daemon=True).start()
+        # In a header: the arguments are for Flower, and a turn has the same ones whoever asks for it.
+        headers = {"request_id": request_id} if (request_id := bound("request_id")) else {}
+        message = {"args": (conversation_id, item_id), "priority": priority, "headers": headers}
+        threading.Thread(target=self._send, args=(task, message), daemon=True).start()
 
-    def _send(self, task: str, args: tuple[str, str], priority: int) -> None:
+    def _send(self, task: str, message: dict[str, Any]) -> None:
         try:
-            self._celery.send_task(task, args=args, queue=QUEUE, priority=priority, retry=True, retry_policy=AGAIN)
+            self._celery.send_task(task, queue=QUEUE, retry=True, retry_policy=AGAIN, **message)
         except Exception as exc:
             # A turn is found by the sweep; for a title or a summary the next reply asks again.
-            self._log.warning("hint not sent", task=task, conversation_id=args[0], item_id=args[1], error=str(exc))
+            self._log.warning("hint not sent", task=task, ids=message["args"], error=str(exc))

@@ -90,6 +90,11 @@ class RoomManager(RedisManager):
         self.listeners.remove(room, listener)
         self._note_if_empty(room)
 
+    @property
+    def connections(self) -> int:
+        """Clients of this process that have logged in."""
+        return len(self.rooms.get("/", {}).get(None, ()))
+
     def _has_members(self, room: str) -> bool:
         return self.listeners.is_in(room) or any(room in rooms for rooms in self.rooms.values())
 

@@ -10,7 +10,10 @@ local exists = redis.call('EXISTS', meta) == 1
 if exists and not owned_by(a.owner) or not exists and not a.create then return { 'not_found' } end
 
 local first_answer = redis.call('HGET', turns, 'c:' .. a.client_id)
-if first_answer then return { 'ok', first_answer, '', 0 } end
+if first_answer then
+  count('duplicates')
+  return { 'ok', first_answer, '', 0 }
+end
 if a.full then return { 'busy' } end
 
 local parent, question
@@ -51,7 +54,10 @@ redis.call('RPUSH', queue, a.turn_id)
 redis.call('ZADD', waiting, a.now, a.conversation_id .. ':' .. a.turn_id)
 redis.call('SADD', actives .. a.owner, a.conversation_id)
 redis.call('HSET', meta, 'head', a.reply_id)
-if position == 0 then redis.call('ZADD', due, a.now + a.grace, a.conversation_id) end
+if position == 0 then
+  redis.call('ZADD', due, a.now + a.grace, a.conversation_id)
+  redis.call('ZADD', ready, a.now, a.conversation_id)
+end
 
 local seq = emit('turn.queued', ',"turn_id":"' .. a.turn_id .. '","message_id":"' .. question ..
   '","reply_id":"' .. a.reply_id .. '","position":' .. position)

@@ -2,15 +2,23 @@
 -- a: turn_id, fence, chunk (number of the last piece, this one included), lease, prompt?
 -- Returns 'ok', or 'refused': the turn is somebody else's, or over, or the ledger has less than was written.
 local m = redis.call('HMGET', meta, 'fence', 'chunk', 'lease')
-if m[1] ~= a.fence then return 'refused' end
+if m[1] ~= a.fence then
+  count('refused')
+  return 'refused'
+end
 local chunk = tonumber(m[2])
 if a.chunk ~= chunk then
-  if a.chunk ~= chunk + 1 or not add_piece(ARGV[2], ARGV[3]) then return 'refused' end
+  if a.chunk ~= chunk + 1 or not add_piece(ARGV[2], ARGV[3]) then
+    count('refused')
+    return 'refused'
+  end
   redis.call('HSET', meta, 'chunk', a.chunk)
 end
 -- Otherwise the piece is here already: its acknowledgement was lost on the way.
 if tonumber(m[3]) - a.now < a.lease * 2 / 3 then
   redis.call('HSET', meta, 'lease', a.now + a.lease)
   redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
+  -- The sweep may have found it lapsed.
+  redis.call('ZREM', ready, a.conversation_id)
 end
 return 'ok'

@@ -38,7 +38,11 @@ local memory = field('memory') == '1'
 if a.wrote then provider, model = a.wrote.provider, a.wrote.model end
 if turn.memory ~= nil then memory = turn.memory end
 
+local waited = 0
 if not repeated then
+  if attempts > 1 and not a.had then count('takeovers') end
+  waited = math.max(0, a.now - tonumber(redis.call('ZSCORE', ready, a.conversation_id) or a.now))
+  redis.call('ZREM', ready, a.conversation_id)
   local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
   redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'prompt', '', 'fence', a.fence,
     'origin', origin .. ',"memory":' .. tostring(memory))
@@ -56,5 +60,5 @@ if memory then history, summary, overflows = recent(parent_of(question), a.windo
 return { 'claimed', cjson.encode({
   reply_id = turn.reply_id, fence = a.fence, attempt = attempts, provider = provider, model = model, memory = memory,
   system_prompt = field('system_prompt'), untitled = field('titled') == 'words',
-  summary = summary and cjson.decode(summary).text or '', overflows = overflows,
+  summary = summary and cjson.decode(summary).text or '', overflows = overflows, waited = waited,
 }), question, unpack(history) }

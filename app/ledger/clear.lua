@@ -7,12 +7,14 @@ if field('turn') ~= '' then redis.call('PUBLISH', a.ended, field('turn')) end
 for _, turn_id in ipairs(redis.call('LRANGE', queue, 0, -1)) do
   local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
   redis.call('HSET', turns, 's:' .. turn_id, 'stopped')
+  count('turns:stopped:')
   redis.call('ZREM', waiting, a.conversation_id .. ':' .. turn_id)
   redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'b:' .. turn_id, 'r:' .. turn.reply_id)
   emit('turn.finished', ',"turn_id":"' .. turn_id .. '","status":"stopped","message":null,"usage":null')
 end
 redis.call('DEL', queue, messages, children, summaries, text, reasoning)
 redis.call('ZREM', due, a.conversation_id)
+redis.call('ZREM', ready, a.conversation_id)
 redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '', 'hints', 0, 'head', '', 'prompt', '', 'state', 'idle',
   'updated_at', a.at)
 make_room()

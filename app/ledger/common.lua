@@ -9,17 +9,18 @@
 --   * `queue` holds exactly the turns that have no saved reply; its head is the only one that may run.
 --   * A write of a worker counts only while its fence is the one in `meta`. Each claim brings a new one, random, so that
 --     none ever comes twice, not even from a Redis that came back with less than it had; whoever ends a turn removes it.
+--   * `due` has the conversations whose queue is not empty; `ready` those of them whose first turn nobody works on, with
+--     the time since when; `waiting` the turns that have never been claimed, by the time of their acknowledgement. An
+--     owner's `actives` are the conversations whose queue is not empty.
 --   * `text` and `reasoning` are what has been shown of the running turn, so they are what gets saved when it ends.
 --   * `messages` is a tree and only grows (until the conversation is cleared); `children` has, for each message, the JSON
 --     strings of those that follow it, in order of creation, under `-` those that follow none; `head` is the leaf of the
 --     chosen branch, maybe a reply that is still to come.
 --   * `expiry` has the partition's conversations with their owners, by when they expire; what listings say of them then is
 --     taken out by the sweep.
---   * `waiting` has the partition's turns that have never been claimed, by the time of their acknowledgement; an owner's
---     `actives` are the conversations whose queue is not empty.
 
 local meta, queue, turns, messages, children, summaries, text, reasoning, log, due, waiting,
-  expiry, listings, usages, actives = unpack(KEYS)
+  ready, counts, expiry, listings, usages, actives = unpack(KEYS)
 local a = cjson.decode(ARGV[1])
 local outbox = {}
 if not a.now then
@@ -29,6 +30,11 @@ end
 
 local function field(name)
   return redis.call('HGET', meta, name) or ''
+end
+
+-- For people who watch: how often something has happened, in the same step as the thing itself.
+local function count(name)
+  redis.call('HINCRBY', counts, name, 1)
 end
 
 -- In the format of python-socketio's Redis queue. Where that queue is another Redis (a.relay), the caller passes it on.
@@ -329,6 +335,7 @@ local function conclude(turn_id, status, usage, err)
   redis.call('ZREM', waiting, a.conversation_id .. ':' .. turn_id)
   redis.call('HSET', turns, 's:' .. turn_id, status)
   redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'b:' .. turn_id, 'r:' .. turn.reply_id)
+  count('turns:' .. status .. ':' .. (string.match(origin, '^,"provider":"([^"]*)"') or ''))
   local seq = emit('turn.finished',
     ',"turn_id":"' .. turn_id .. '","status":"' .. status .. '","message":' .. message .. about)
 
@@ -339,8 +346,10 @@ local function conclude(turn_id, status, usage, err)
     redis.call('HSET', meta, 'hints', 0)
     if next_turn then
       redis.call('ZADD', due, a.now + a.grace, a.conversation_id)
+      redis.call('ZADD', ready, a.now, a.conversation_id)
     else
       redis.call('ZREM', due, a.conversation_id)
+      redis.call('ZREM', ready, a.conversation_id)
     end
   end
   make_room()

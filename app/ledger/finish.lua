@@ -6,8 +6,14 @@ if m[3] == a.fence then
   -- It has been done already: its acknowledgement was lost on the way.
   return { 'ok', m[4] == '' and redis.call('LINDEX', queue, 0) or '' }
 end
-if m[1] ~= a.fence then return { 'refused' } end
+if m[1] ~= a.fence then
+  count('refused')
+  return { 'refused' }
+end
 local chunk = tonumber(m[2])
-if a.chunk ~= chunk and (a.chunk ~= chunk + 1 or not add_piece(ARGV[2], ARGV[3])) then return { 'refused' } end
+if a.chunk ~= chunk and (a.chunk ~= chunk + 1 or not add_piece(ARGV[2], ARGV[3])) then
+  count('refused')
+  return { 'refused' }
+end
 redis.call('HSET', meta, 'ended', a.fence)
 return { 'ok', conclude(a.turn_id, a.status, a.usage, a.error) or '' }

@@ -48,14 +48,15 @@ def conversation_keys(conversation_id: str) -> list[str]:
     partition = conversation_id[:2]
     base = conversation_prefix(partition) + conversation_id
     owners = (_owner_key(partition, kind) for kind in ("listing", "usage", "active"))
-    shared = due_key(partition), waiting_key(partition), expiry_key(partition)
+    shared = (_shared_key(partition, kind) for kind in ("due", "waiting", "ready", "counts", "expiry"))
     return [*(f"{base}:{part}" for part in PARTS), *shared, *owners]
 
 
 def sweep_keys(partition: str) -> list[str]:
     """Those of a partition, as sweep.lua has them. The last two are what an owner's keys begin with."""
     owners = (_owner_key(partition, kind) for kind in ("listing", "active"))
-    return [due_key(partition), waiting_key(partition), expiry_key(partition), *owners]
+    shared = (_shared_key(partition, kind) for kind in ("due", "ready", "waiting", "expiry"))
+    return [*shared, *owners]
 
 
 def meta_key(conversation_id: str) -> str:
@@ -79,15 +80,23 @@ def log_key(conversation_id: str) -> str:
 
 
 def due_key(partition: str) -> str:
-    return f"parley:{{{partition}}}:due"
+    return _shared_key(partition, "due")
 
 
 def waiting_key(partition: str) -> str:
-    return f"parley:{{{partition}}}:waiting"
+    return _shared_key(partition, "waiting")
+
+
+def ready_key(partition: str) -> str:
+    return _shared_key(partition, "ready")
+
+
+def counts_key(partition: str) -> str:
+    return _shared_key(partition, "counts")
 
 
 def expiry_key(partition: str) -> str:
-    return f"parley:{{{partition}}}:expiry"
+    return _shared_key(partition, "expiry")
 
 
 def listing_key(owner: str) -> str:
@@ -100,6 +109,10 @@ def usage_key(owner: str) -> str:
 
 def active_key(owner: str) -> str:
     return _owner_key(partition_of(owner), "active", owner)
+
+
+def _shared_key(partition: str, kind: str) -> str:
+    return f"parley:{{{partition}}}:{kind}"
 
 
 def _owner_key(partition: str, kind: str, owner: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,6 @@ from typing import Any
 
 import orjson
 from redis import Redis
-from redis.client import Pipeline
 
 from app import errors
 from app.connections import UNREACHABLE
@@ -20,6 +20,7 @@ from app.ledger.models import (
     Accepted,
     Busy,
     Claimed,
+    Figures,
     Finished,
     GivenUp,
     Gone,
@@ -97,19 +98,10 @@ class Ledger:
 
     def waiting(self) -> int:
         """How many turns have never been claimed."""
-        return sum(self._everywhere(lambda pipeline, key: pipeline.zcard(key)))
-
-    def oldest_waiting(self) -> int | None:
-        """When the oldest of them was acknowledged, in ms since the epoch."""
-        found = self._everywhere(lambda pipeline, key: pipeline.zrange(key, 0, 0, withscores=True))
-        return min((int(score) for rows in found for _, score in rows), default=None)
-
-    def _everywhere(self, ask: Callable[[Pipeline, str], object]) -> list[Any]:
-        """The same of all partitions' waiting turns, in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
         for partition in keys.partitions():
-            ask(pipeline, keys.waiting_key(partition))
-        return pipeline.execute()
+            pipeline.zcard(keys.waiting_key(partition))
+        return sum(pipeline.execute())
 
     def accept(self, owner: str, conversation_id: str, turn: NewTurn, *, create: bool, full: bool = False) -> Accepted:
         """Takes a message in, once for each client_id. `create`: the conversation may be a new one. `full`: what is
@@ -450,6 +442,38 @@ class Ledger:
             ids = [item.decode() for item in answer]
             found += list(zip(ids[::2], ids[1::2], strict=True))
         return found
+
+    # --- What is to be seen from outside ----------------------------------------------------------------------------
+
+    def figures(self) -> Figures:
+        """Its cost grows with the number of partitions, not with that of conversations."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.time()
+        for partition in keys.partitions():
+            pipeline.zcard(keys.due_key(partition))
+            pipeline.zcard(keys.ready_key(partition))
+            pipeline.zrange(keys.ready_key(partition), 0, 0, withscores=True)
+            pipeline.hgetall(keys.counts_key(partition))
+        (seconds, microseconds), *answers = pipeline.execute()
+        now = self._clock() if self._clock else seconds * 1000 + microseconds // 1000
+        waiting = sum(answers[1::4])
+        since = [score for first in answers[2::4] for _, score in first]
+        counts: Counter[str] = Counter()
+        for counted in answers[3::4]:
+            counts.update({name.decode(): int(value) for name, value in counted.items()})
+        turns = {
+            (status, provider): number
+            for name, number in counts.items()
+            for kind, status, provider in [(name + "::").split(":")[:3]]
+            if kind == "turns"
+        }
+        return Figures(
+            running=max(0, sum(answers[0::4]) - waiting),
+            waiting=waiting,
+            oldest=max(0.0, (now - min(since)) / 1000) if since else 0.0,
+            turns=turns,
+            others={name: number for name, number in counts.items() if not name.startswith("turns:")},
+        )
 
     # --- How --------------------------------------------------------------------------------------------------------
 

@@ -58,6 +58,8 @@ class Claimed:
     overflows: bool = False
     # The conversation goes by its first words so far.
     untitled: bool = False
+    # How long nobody worked on it before, in ms.
+    waited: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,21 @@ class TurnState:
     @property
     def over(self) -> bool:
         return self.status not in {"waiting", "running"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of all conversations: those in which a turn is running, or waits for a worker, and for how many seconds the one
+    that has waited longest; and how often things have happened since the ledger began.
+
+    `turns` is by status and provider, the provider empty for turns that never began.
+    """
+
+    running: int
+    waiting: int
+    oldest: float
+    turns: dict[tuple[str, str], int]
+    others: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

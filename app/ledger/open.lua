@@ -11,16 +11,20 @@ if a.after and a.epoch == field('epoch') then
     -- The client has seen more than the ledger holds: Redis came back with less. What follows is another history.
     redis.call('HSET', meta, 'epoch', a.new_epoch)
   elseif a.after == seq then
+    count('resumes:tail')
     return { 'events', a.epoch, seq }
   elseif seq - a.after <= a.max_events then
     local entries = redis.call('XRANGE', log, (a.after + 1) .. '-0', '+')
     if #entries == seq - a.after then
       local answer = { 'events', a.epoch, seq }
       for _, entry in ipairs(entries) do answer[#answer + 1] = entry[2][2] end
+      count('resumes:tail')
       return answer
     end
   end
 end
+
+if a.after then count('resumes:snapshot') end
 
 local running = field('turn')
 local found, next_id = walk_up(field('head'), a.limit)

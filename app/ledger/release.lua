@@ -5,4 +5,5 @@ if field('fence') ~= a.fence then return 'refused' end
 redis.call('HINCRBY', turns, 'b:' .. a.turn_id, 1)
 redis.call('HSET', meta, 'lease', 0, 'fence', '', 'hints', 0)
 redis.call('ZADD', due, a.now, a.conversation_id)
+redis.call('ZADD', ready, a.now, a.conversation_id)
 return 'ok'

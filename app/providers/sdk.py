@@ -14,6 +14,7 @@ from openai import APIResponse, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseInputItemParam
 
+from app.logs import bound
 from app.providers.base import Api, ChatMessage, UpstreamError
 from app.providers.failures import Failures
 from app.providers.transport import Transport
@@ -56,7 +57,7 @@ class Client:
                 input=cast("list[ResponseInputItemParam]", said),
                 store=False,
                 stream=True,
-                extra_headers=_HEADERS,
+                extra_headers=_headers(),
             )
         said = [{"role": message.role, "content": message.text} for message in messages]
         return self._chat.create(
@@ -64,11 +65,17 @@ class Client:
             messages=cast("Iterable[ChatCompletionMessageParam]", said),
             stream=True,
             stream_options={"include_usage": True},
-            extra_headers=_HEADERS,
+            extra_headers=_headers(),
         )
 
     def close(self) -> None:
         self._sdk.close()
+
+
+def _headers() -> dict[str, str]:
+    """OpenAI logs the id that it is given under this name, so that one can ask them about a turn."""
+    turn_id = bound("turn_id")
+    return {**_HEADERS, "X-Client-Request-Id": turn_id} if turn_id else _HEADERS
 
 
 def explain(error: Exception, failures: Failures, model: str) -> UpstreamError | None:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 from app.ledger import Ledger
-from app.ledger.ledger import system_clock
 
 # While there is plenty of room, the ledger is asked this often at most.
 FRESH_SECONDS = 0.25
@@ -33,6 +32,4 @@ class Backlog:
 
     def retry_after(self) -> int:
         """Seconds: as long as the oldest has been waiting so far."""
-        oldest = self._ledger.oldest_waiting()
-        waited = (system_clock() - oldest) / 1000 if oldest else 0
-        return round(min(LONGEST_RETRY_AFTER, max(1, waited)))
+        return round(min(LONGEST_RETRY_AFTER, max(1, self._ledger.figures().oldest)))

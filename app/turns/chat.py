@@ -8,6 +8,7 @@ from app.errors import Busy, Invalid, TooLarge
 from app.ledger import Ledger, NewTurn
 from app.ledger.keys import new_conversation_id
 from app.ledger.models import Json
+from app.logs import get_logger
 from app.memory.window import estimate_tokens
 from app.providers.registry import Registry, UnknownModel, UnknownProvider
 from app.turns.backlog import Backlog
@@ -32,6 +33,7 @@ class Chat:
         self._backlog = backlog
         self._max_message_chars = max_message_chars
         self._max_message_tokens = max_message_tokens
+        self._log = get_logger(__name__)
 
     def conversation_for(self, owner: str, conversation_id: str | None, client_id: str) -> str:
         """Where a message goes: the conversation named, or the new one that this client_id always makes."""
@@ -55,6 +57,7 @@ class Chat:
             raise
         self._backlog.add()
         self._starts.start(target, accepted.start, accepted.rank)
+        self._log.info("turn accepted", conversation_id=target, turn_id=accepted.answer["turn_id"])
         return accepted.answer
 
     def stop(self, owner: str, conversation_id: str, turn_id: str) -> Json:

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 from app.connections import UNREACHABLE
-from app.ledger import Finished, Ledger
+from app.ledger import Finished, Ledger, Write
 from app.logs import get_logger
+from app.metrics import Metrics
 from app.turns.reply import Reply
 
 # Between two round trips, so that replies whose text arrives at about the same time share one.
@@ -19,9 +20,12 @@ LONGEST_PAUSE = 2.0
 class Pump:
     """One thread (greenlet) for each process, started by the first reply. Nothing that fails ends it."""
 
-    def __init__(self, ledger: Ledger, *, heartbeat: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, ledger: Ledger, metrics: Metrics, *, heartbeat: float, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         """`heartbeat`: seconds after which a silent reply shows a sign of life."""
         self._ledger = ledger
+        self._metrics = metrics
         self._heartbeat = heartbeat
         self._sleep = sleep
         self._replies: set[Reply] = set()
@@ -101,13 +105,18 @@ class Pump:
             if write is not None:
                 due.append((reply, write))
         results = self._ledger.write([write for _, write in due]) if due else []
-        for (reply, _), result in zip(due, results, strict=True):
+        for (reply, write), result in zip(due, results, strict=True):
             if isinstance(result, Finished):
+                self._measure(write)
                 reply.written(result)
             else:
                 failed = result
         if failed is not None:
             raise failed
+
+    def _measure(self, write: Write) -> None:
+        if size := len(write.text) + len(write.reasoning):
+            self._metrics.flush_chars.observe(size)
 
     def _hand_back(self) -> None:
         for reply in list(self._replies):

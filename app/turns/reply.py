@@ -35,6 +35,8 @@ class Reply:
         self.claim = claim
         self.lost = False
         self.refused = False
+        self.flushes = 0
+        self.first_token: float | None = None  # seconds from asking to the first piece
         self._claim_again = claim_again
         self._timeouts = timeouts
         self._clock = clock
@@ -77,6 +79,8 @@ class Reply:
         with self._lock:
             self._said.append(piece)
             self._heard = self._clock()
+            if self.first_token is None:
+                self.first_token = self._heard - self._began_listening
 
     @property
     def heard(self) -> bool:
@@ -135,6 +139,7 @@ class Reply:
         with self._lock:
             piece, self._pending = self._pending, None
             self._written = self._clock()
+            self.flushes += bool(piece and (piece.text or piece.reasoning))
             if result.written != "ok":
                 self.refused = True
             elif piece is not None and piece.finish is not None:

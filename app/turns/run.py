@@ -14,6 +14,7 @@ from app.errors import AppError
 from app.ledger import Busy, Claimed, Finish, GivenUp, Gone, Ledger, Prompt
 from app.logs import get_logger
 from app.memory.window import Sent, Window
+from app.metrics import Metrics
 from app.providers.base import Aborted, ChatMessage, Completion, Provider, UpstreamError
 from app.providers.breaker import Breaker
 from app.providers.prices import usage_of
@@ -51,6 +52,7 @@ class Runner:
         hints: Hints,
         options: RunOptions,
         budget: Budget,
+        metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
@@ -61,6 +63,7 @@ class Runner:
         self._options = options
         self._budget = budget
         self._breaker = Breaker(clock)
+        self._metrics = metrics
         self._clock = clock
         self._log = get_logger(__name__)
 
@@ -102,6 +105,7 @@ class Runner:
 
     def _answer(self, claim: Claimed) -> str:
         began = self._clock()
+        self._metrics.queued.observe(claim.waited / 1000)
         reply = Reply(
             claim,
             self._options.timeouts,
@@ -124,15 +128,7 @@ class Runner:
         finally:
             self._pump.discard(reply)
         outcome = "lost" if reply.lost or finish is None else finish.status
-        self._log.info(
-            "turn over",
-            outcome=outcome,
-            attempt=reply.claim.attempt,
-            provider=claim.provider,
-            model=claim.model,
-            seconds=round(self._clock() - began, 3),
-            error=finish.error["code"] if finish and finish.error else None,
-        )
+        self._report(reply, outcome, finish, self._clock() - began)
         self._starts.start(claim.conversation_id, next_turn)
         if outcome == "done":
             if claim.untitled and self._options.titles:
@@ -140,6 +136,29 @@ class Runner:
             if (claim.overflows or sent.left_out) and self._options.summaries:
                 self._hints.summary(claim.conversation_id, claim.reply_id)
         return outcome
+
+    def _report(self, reply: Reply, outcome: str, finish: Finish | None, seconds: float) -> None:
+        """The one line on a turn (or on this worker's part of it), and the same as metrics."""
+        claim, first = reply.claim, reply.first_token
+        tokens = finish.usage["output_tokens"] if finish and finish.usage else None
+        self._log.info(
+            "turn over",
+            outcome=outcome,
+            attempt=claim.attempt,
+            provider=claim.provider,
+            model=claim.model,
+            queued=round(claim.waited / 1000, 3),
+            first_token=first and round(first, 3),
+            seconds=round(seconds, 3),
+            tokens=tokens,
+            flushes=reply.flushes,
+            error=finish.error["code"] if finish and finish.error else None,
+        )
+        self._metrics.turn_seconds.labels(claim.provider).observe(seconds)
+        if first is not None:
+            self._metrics.first_token.labels(claim.provider).observe(first)
+            if tokens and outcome == "done" and seconds > first:
+                self._metrics.token_rate.labels(claim.provider).observe(tokens / (seconds - first))
 
     def _ask(self, claim: Claimed, reply: Reply, sent: Sent) -> Finish | None:
         """How the reply ends, or None if it is no longer this worker's."""
@@ -169,6 +188,7 @@ class Runner:
                 self._read(completion, reply, provider.name)
             except UpstreamError as exc:
                 self._breaker.failed(provider.name, exc)
+                self._metrics.upstream_errors.labels(provider.name, exc.code).inc()
                 delay = exc.retry_after if exc.retry_after is not None else _backoff(attempt)
                 if not exc.retryable or attempt == self._options.retries or delay > LONGEST_RETRY_DELAY:
                     raise

@@ -17,8 +17,10 @@ from app.logs import get_logger
 from app.services import WebServices
 from app.web.api import make_api
 from app.web.headers import SecurityHeaders
+from app.web.metrics import make_metrics
 from app.web.origins import Origins
 from app.web.pages import make_pages
+from app.web.requests import follow_requests
 from app.web.sockets import Sockets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +55,8 @@ def create_app(services: WebServices) -> Flask:
     Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
     app.register_blueprint(make_pages(services, ROOT / "static"))
+    app.register_blueprint(make_metrics(services))
+    follow_requests(app)
     _answer_errors(app)
 
     @app.after_request

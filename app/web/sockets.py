@@ -4,12 +4,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from flask import request
 from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import SocketIO
 
 from app.connections import UNREACHABLE
 from app.errors import AppError, Internal, Invalid, NotFound, Unauthorized, Unavailable
+from app.ledger import Tail
 from app.ledger.keys import conversation_room, owner_room
 from app.logs import get_logger
 from app.services import WebServices
@@ -30,6 +32,7 @@ from app.web.payloads import (
     StopTurn,
     parse,
 )
+from app.web.requests import new_request_id
 
 Answer = dict[str, Any]
 
@@ -41,6 +44,7 @@ class Sockets:
         self._server = socketio.server
         self._ledger = services.ledger
         self._chat = services.chat
+        self._metrics = services.metrics
         self._identities = services.identities
         self._limits = services.limits
         self._origins = origins
@@ -70,8 +74,11 @@ class Sockets:
     # --- Events -------------------------------------------------------------------------------------------------------
 
     def open_conversation(self, owner: str, asked: OpenConversation) -> Answer:
+        was_in = self._is_in(asked.conversation_id)
         self._enter(owner, asked.conversation_id)
         found = self._ledger.open(owner, asked.conversation_id, asked.after, asked.epoch)
+        if was_in and asked.after is not None and not (isinstance(found, Tail) and not found.events):
+            self._metrics.gaps.inc()
         return opened(found)
 
     def close_conversation(self, _owner: str, asked: ConversationRef) -> Answer:
@@ -155,14 +162,15 @@ class Sockets:
         payload: type[Payload] = inspect.get_annotations(handler.__func__)["asked"]  # type: ignore[attr-defined]
 
         def handle(*args: Any) -> Answer:
-            try:
-                self._connections.pace(_sid())
-                asked = parse(payload, *args)
-                owner = self._owner()
-                self._count_turn(owner, asked)
-                return {"ok": True, **handler(owner, asked)}
-            except Exception as exc:
-                return _failed(self._as_error(exc, handler.__name__))
+            with structlog.contextvars.bound_contextvars(request_id=new_request_id()):
+                try:
+                    self._connections.pace(_sid())
+                    asked = parse(payload, *args)
+                    owner = self._owner()
+                    self._count_turn(owner, asked)
+                    return {"ok": True, **handler(owner, asked)}
+                except Exception as exc:
+                    return _failed(self._as_error(exc, handler.__name__))
 
         return handle
 

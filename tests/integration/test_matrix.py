@@ -78,6 +78,7 @@ OPEN_ROUTES = {
     "GET /",
     "GET /c/<_conversation_id>",
     "GET /healthz",
+    "GET /metrics",  # of nobody in particular; see test_metrics.py
     "GET /readyz",
     "POST /api/sessions",
 }

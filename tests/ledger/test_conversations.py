@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import NotFound
 from app.ledger import Finish, Finished, Gone, NewTurn, Prompt, Tail
-from app.ledger.keys import PARTS, conversation_keys, listing_key
+from app.ledger.keys import PARTS, conversation_keys, counts_key, listing_key
 from app.ledger.ledger import TOMBSTONE_MS
 from app.ledger.models import Json
 from tests.ledger.harness import TTL, Lab
@@ -142,7 +142,7 @@ def test_delete_leaves_a_tombstone_and_nothing_else(lab: Lab) -> None:
     assert [event["type"] for event in events] == ["turn.finished", "turn.finished", "conversation.deleted"]
     assert events[-1]["conversation"]["id"] == conversation_id
     keys: list[bytes] = lab.redis.keys("*")  # type: ignore[assignment]
-    assert [key.decode() for key in keys] == [conversation_keys(conversation_id)[0]]
+    assert {key.decode() for key in keys} == {conversation_keys(conversation_id)[0], counts_key(conversation_id[:2])}
     assert 0 < lab.ttls(conversation_id)["meta"] <= TOMBSTONE_MS
     before = lab.dump(conversation_id)
     assert lab.write(claim, 2, ", two") == Finished("refused")

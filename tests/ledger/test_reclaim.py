@@ -7,7 +7,7 @@ import pytest
 
 from app.connections import connect
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, Tail, Write
-from app.ledger.keys import PARTS, conversation_keys, due_key, listing_key
+from app.ledger.keys import PARTS, conversation_keys, counts_key, due_key, listing_key
 from app.ledger.ledger import MAX_ATTEMPTS
 from tests.ledger.harness import LEASE, PROVIDERS, Lab, make_ledger
 from tests.support.proxy import Proxy
@@ -164,7 +164,7 @@ def test_after_the_ledger_lost_the_conversation(lab: Lab, claim: Claimed) -> Non
     lab.redis.flushall()
     assert lab.write(claim, 1, "One") == Finished("refused")
     assert claim_again(lab.ledger, claim) == Gone()
-    assert lab.redis.dbsize() == 0
+    assert lab.redis.keys("*") == [counts_key(claim.conversation_id[:2]).encode()]
 
 
 def test_after_the_ledger_lost_the_end_of_the_turn_before(lab: Lab) -> None:

@@ -79,11 +79,18 @@ def test_an_unknown_process_is_refused(tmp_path: Path) -> None:
 
 def test_compose_runs_the_procfile_s_commands() -> None:
     services = compose()["services"]
-    assert set(services) == {"redis", *procfile()}
+    assert set(services) == {"redis", "proxy", *procfile()}
     for name in procfile():
         assert services[name]["command"] == ["sh", "scripts/procfile.sh", name]
     assert services["flower"]["profiles"] == ["flower"]
     assert [name for name in services if "profiles" in services[name]] == ["flower"]
+
+
+def test_compose_may_run_any_number_of_each() -> None:
+    services = compose()["services"]
+    assert [name for name in ("web", "worker") if {"ports", "container_name"} & services[name].keys()] == []
+    assert services["web"]["environment"]["TRUSTED_PROXIES"] == "1"
+    assert "./deploy/nginx.conf:/etc/nginx/conf.d/default.conf:ro" in services["proxy"]["volumes"]
 
 
 def test_compose_keeps_redis_to_itself_and_its_data_on_disk() -> None:

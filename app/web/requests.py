@@ -1,0 +1,43 @@
+"""An id for each request and each Socket.IO event, on every line that is logged about it."""
+
+import re
+import secrets
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+
+from app.logs import get_logger
+
+HEADER = "X-Request-ID"
+_WELL_FORMED = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+def new_request_id() -> str:
+    return secrets.token_hex(8)
+
+
+def follow_requests(app: Flask) -> None:
+    """Takes the id that a client or proxy gives, else makes one, and says it in the answer."""
+    log = get_logger(__name__)
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get(HEADER, "")
+        g.request_id = given if _WELL_FORMED.fullmatch(given) else new_request_id()
+        g.began = time.monotonic()
+        structlog.contextvars.clear_contextvars()  # of the connection's last request
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        if "request_id" in g:
+            response.headers[HEADER] = g.request_id
+            log.debug(
+                "request",
+                method=request.method,
+                route=request.url_rule.rule if request.url_rule else None,
+                status=response.status_code,
+                seconds=round(time.monotonic() - g.began, 4),
+            )
+        return response
