@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.integration.conftest import Stacks
 from tests.support.ports import free_port
 from tests.support.processes import Process, eventually
 from tests.support.stack import Stack
@@ -36,14 +37,9 @@ class Flower(Process):
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("flower")) as stack:
-        stack.secrets.add(LOGIN[1])
-        yield stack
-
-
-@pytest.fixture(scope="module")
-def flower(stack: Stack) -> Iterator[Flower]:
+def flower(stacks: Stacks) -> Iterator[Flower]:
+    stack = stacks("calm", "gevent")
+    stack.secrets.add(LOGIN[1])
     flower = Flower(stack)
     flower.start()
     eventually(flower.knows_the_worker, "Flower is up and has found the worker", 60)

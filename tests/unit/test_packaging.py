@@ -1,5 +1,6 @@
 """What is shipped beside the code agrees with itself."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,6 +87,28 @@ def test_compose_runs_the_procfile_s_commands() -> None:
         assert services[name]["command"] == ["sh", "scripts/procfile.sh", name]
     assert services["flower"]["profiles"] == ["flower"]
     assert [name for name in services if "profiles" in services[name]] == ["flower"]
+
+
+def test_heroku_is_told_of_processes_and_settings_that_there_are() -> None:
+    app = json.loads((ROOT / "app.json").read_text())
+    assert set(app["formation"]) == set(procfile())
+    settings = {name.upper() for name in Settings.model_fields} | {"FLOWER_BASIC_AUTH"}
+    assert set(app["env"]) <= settings
+
+
+def test_railway_starts_the_procfile_s_commands_and_lets_them_end() -> None:
+    config = (ROOT / ".railway" / "railway.ts").read_text()
+    assert set(re.findall(r'start: start\("(\w+)"\)', config)) == set(procfile())
+    assert config.count("drainingSeconds: 30") == 2
+    assert 'healthcheck: "/healthz"' in config
+    assert set(re.findall(r"^    (REDIS\w+):", config, re.MULTILINE)) == {
+        name.upper() for name in Settings.model_fields if re.fullmatch("redis[a-z]+", name)
+    }
+
+
+def test_no_version_of_python_is_forced_on_developers() -> None:
+    """pyenv would refuse to run any other than the one that the file names."""
+    assert not (ROOT / ".python-version").exists()
 
 
 def test_compose_may_run_any_number_of_each() -> None:
