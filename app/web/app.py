@@ -19,6 +19,7 @@ from app.web.api import make_api
 from app.web.headers import SecurityHeaders
 from app.web.origins import Origins
 from app.web.pages import make_pages
+from app.web.reference import make_reference
 from app.web.sockets import Sockets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,7 @@ def create_app(services: WebServices) -> Flask:
     _use_own_websocket(socketio)
     Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
+    app.register_blueprint(make_reference(ROOT / "static"))
     app.register_blueprint(make_pages(services, ROOT / "static"))
     _answer_errors(app)
 

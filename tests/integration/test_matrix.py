@@ -79,6 +79,9 @@ OPEN_ROUTES = {
     "GET /c/<_conversation_id>",
     "GET /healthz",
     "GET /readyz",
+    "GET /api/openapi.json",
+    "GET /api/asyncapi.json",
+    "GET /api/docs",
     "POST /api/sessions",
 }
 # Route → (body, status for whose it is).
