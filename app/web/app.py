@@ -20,6 +20,7 @@ from app.web.headers import SecurityHeaders
 from app.web.metrics import make_metrics
 from app.web.origins import Origins
 from app.web.pages import make_pages
+from app.web.reference import make_reference
 from app.web.requests import follow_requests
 from app.web.sockets import Sockets
 
@@ -54,6 +55,7 @@ def create_app(services: WebServices) -> Flask:
     _use_own_websocket(socketio)
     Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
+    app.register_blueprint(make_reference(ROOT / "static"))
     app.register_blueprint(make_pages(services, ROOT / "static"))
     app.register_blueprint(make_metrics(services))
     follow_requests(app)

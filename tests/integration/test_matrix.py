@@ -80,6 +80,9 @@ OPEN_ROUTES = {
     "GET /healthz",
     "GET /metrics",  # of nobody in particular; see test_metrics.py
     "GET /readyz",
+    "GET /api/openapi.json",
+    "GET /api/asyncapi.json",
+    "GET /api/docs",
     "POST /api/sessions",
 }
 # Route → (body, status for whose it is).
