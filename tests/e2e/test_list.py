@@ -1,5 +1,8 @@
 """The list of conversations, and the addresses of them."""
 
+import json
+from pathlib import Path
+
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.chat import ask, ask_and_wait, box, question
@@ -80,3 +83,37 @@ def test_addresses_work_and_back_goes_back(stack: Stack, new_page: NewPage) -> N
     expect(page.locator(".bubble")).to_have_text(second)
     expect(new_page(address, like=page).locator(".bubble")).to_have_text(first)
     expect(new_page(address).get_by_role("heading", name="This conversation is not here")).to_be_visible()
+
+
+def test_conversations_are_found_by_what_was_said_in_them(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    ask_and_wait(page, "Tell me of albatrosses")
+    page.get_by_role("link", name="New chat").click()
+    ask_and_wait(page, "And of ships")
+    search = page.get_by_role("searchbox", name="Search conversations")
+    search.fill("albatross")
+    expect(page.locator("#conversations .item")).to_have_count(1)
+    entry(page, "albatross").get_by_role("link").click()
+    expect(page.locator(".bubble")).to_have_text("Tell me of albatrosses")
+    search.press("Escape")
+    expect(page.locator("#conversations .item")).to_have_count(2)
+
+
+def test_a_conversation_is_taken_out_and_brought_in(stack: Stack, new_page: NewPage, tmp_path: Path) -> None:
+    page = new_page()
+    text = question("Take this away")
+    ask_and_wait(page, text)
+    for name in ("Export as Markdown", "Export as JSON"):
+        page.locator("#conversation-menu").click()
+        with page.expect_download() as download:
+            page.get_by_role("menuitem", name=name).click()
+        saved = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved)
+        assert text in saved.read_text()
+    json.loads(saved.read_text())
+    stranger = new_page()
+    stranger.get_by_role("button", name="More").click()
+    with stranger.expect_file_chooser() as chooser:
+        stranger.get_by_role("menuitem", name="Import").click()
+    chooser.value.set_files(saved)
+    expect(stranger.locator(".bubble")).to_have_text(text)
