@@ -7,7 +7,7 @@ NODE := tests/support/node
 # A .venv of another Python, or one that was moved, is stale: the stamp says which it was made with.
 $(shell [ "$$(cat .venv/.production 2>/dev/null)" = "$$(sh scripts/install.sh identity)" ] || rm -f .venv/.production)
 
-.PHONY: install run dev test check bench chaos doctor lock clean install-node
+.PHONY: install run dev test check bench chaos doctor screenshots lock clean install-node
 
 install: .venv/.production ## production packages into .venv
 
@@ -34,6 +34,9 @@ bench: .venv/.dev ## what Parley costs, next to its peers; never part of the tes
 
 chaos: .venv/.dev ## the long fault injection; make chaos ARGS="--seed 3 --seconds 200 --mode eventlet"
 	@PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m tests.chaos $(ARGS)
+
+screenshots: .venv/.dev ## the page's states into docs/screenshots
+	@PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m tests.e2e.screenshots $(ARGS)
 
 doctor: .venv/.production ## looks at Redis, providers and workers, and says what to change
 	@$(VENV)/python -m scripts.doctor

@@ -46,13 +46,14 @@ loglevel = _settings["log_level"]
 
 
 def post_worker_init(worker: Any) -> None:
-    """Sockets do not end by themselves: after SIGTERM they are closed, and their clients connect elsewhere."""
+    """Sockets and streams do not end by themselves: after SIGTERM they are closed; their clients connect elsewhere."""
 
     def close_sockets_when_it_ends() -> None:
         while worker.alive:
             time.sleep(0.1)
-        engine = worker.wsgi.extensions["socketio"].server.eio
-        for connection in list(engine.sockets.values()):
+        server = worker.wsgi.extensions["socketio"].server
+        server.manager.listeners.end()
+        for connection in list(server.eio.sockets.values()):
             connection.close(wait=False)
 
     threading.Thread(target=close_sockets_when_it_ends, daemon=True).start()

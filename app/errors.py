@@ -66,6 +66,10 @@ class QueueFull(AppError):
     code, status = "queue_full", 429
 
 
+class Busy(AppError):
+    code, status = "busy", 503
+
+
 class Unavailable(AppError):
     code, status = "unavailable", 503
 

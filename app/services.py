@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from app.access.budget import Budget, Rates
 from app.access.identity import Identities
 from app.access.limits import Limits
 from app.access.proxy import ProxyIdentities
@@ -13,6 +14,7 @@ from app.connections import connect
 from app.delivery.manager import ROOM_CHANNELS, RoomManager
 from app.delivery.subscriber import Subscriber
 from app.ledger import Ledger
+from app.ledger.archive import Archive
 from app.ledger.keys import conversation_room, room_conversation
 from app.ledger.ledger import ENDED_CHANNEL, LedgerOptions
 from app.ledger.presence import Presence
@@ -22,12 +24,14 @@ from app.metrics import Metrics
 from app.providers.registry import Registry, build_providers
 from app.settings import Settings
 from app.turns.background import Background, BackgroundOptions
+from app.turns.backlog import Backlog
 from app.turns.chat import Chat
 from app.turns.endings import Endings
 from app.turns.hints import Hints
 from app.turns.pump import Pump
 from app.turns.reply import Timeouts
 from app.turns.run import Runner, RunOptions
+from app.turns.starts import Starts
 from app.turns.sweep import Sweeper
 
 
@@ -35,6 +39,7 @@ from app.turns.sweep import Sweeper
 class WebServices:
     settings: Settings
     ledger: Ledger
+    archive: Archive
     registry: Registry
     identities: Identities
     sessions: Sessions | None  # None: sessions are others' business (AUTH)
@@ -77,6 +82,7 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
     return WebServices(
         settings=settings,
         ledger=ledger,
+        archive=Archive(redis, ledger),
         registry=registry,
         identities=identities,
         sessions=identities if isinstance(identities, Sessions) else None,
@@ -90,7 +96,8 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
         chat=Chat(
             ledger,
             registry,
-            hints,
+            Starts(ledger, hints),
+            Backlog(ledger, settings.max_waiting_turns),
             max_message_chars=settings.max_message_chars,
             max_message_tokens=settings.memory_tokens,
         ),
@@ -124,6 +131,8 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         summaries=background.summaries and window.max_messages > 0,
     )
     redis = connect(settings.redis_url, max_connections=4)
+    rates = {config.name: Rates(config.rpm, config.tpm) for config in settings.provider_configs()}
+    budget = Budget(connect(settings.redis_url), rates)
     tally = Tally(redis, metrics, lambda: {"worker_slots": settings.worker_concurrency})
     sweeper = Sweeper(ledger, hints, Presence(redis), seconds=settings.sweep_seconds)
     endings = Endings(Subscriber(redis, {ENDED_CHANNEL}).messages, pump)
@@ -137,7 +146,7 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         sweeper.stop()
         pump.drain(settings.drain_seconds)
 
-    runner = Runner(ledger, registry, pump, hints, options, metrics)
+    runner = Runner(ledger, registry, pump, hints, options, budget, metrics)
     return WorkerServices(runner, background, registry, start, drain, tally.leave)
 
 
@@ -168,6 +177,7 @@ def _ledger(settings: Settings) -> Ledger:
         conversation_ttl=settings.conversation_ttl_seconds * 1000,
         lease=int(settings.lease_seconds * 1000),
         max_queued=settings.max_queued_turns,
+        max_active=settings.max_active_turns,
     )
     separate = settings.socketio_message_queue != settings.redis_url
     relay = connect(settings.socketio_message_queue) if separate else None

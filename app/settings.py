@@ -48,6 +48,8 @@ class ProviderConfig(BaseModel):
     api_key: str = Field("", repr=False)
     models: tuple[str, ...] = Field(min_length=1)
     api: Api = "chat"
+    rpm: int | None = Field(None, ge=1)
+    tpm: int | None = Field(None, ge=1)
 
 
 class Price(BaseModel):
@@ -166,6 +168,8 @@ class Settings(BaseSettings):
     memory_tokens: int = Field(8000, ge=1, description="Tokens (estimated) sent to the model, at most.")
     max_message_chars: int = Field(32_000, ge=1, description="Longest message.")
     max_queued_turns: int = Field(20, ge=1, description="Messages that may wait in one conversation.")
+    max_active_turns: int = Field(4, ge=1, description="Turns of one session that run at a time; others wait.")
+    max_waiting_turns: int = Field(5000, ge=1, description="Turns that may wait in all; then new ones are refused.")
 
     # Providers
     default_provider: str = Field("", description="Name of a provider. Default: the first configured.")
@@ -180,8 +184,14 @@ class Settings(BaseSettings):
     hf_model: Listed = Field(("meta-llama/Llama-3.1-8B-Instruct",), description="As OPENAI_MODEL.")
     hf_base_url: str = Field(HF_ROUTER, description="Hugging Face's OpenAI-compatible router, or an endpoint of yours.")
     providers: Annotated[tuple[ProviderConfig, ...], NoDecode] = Field(
-        (), description='More endpoints, as JSON: [{"name", "base_url", "api_key", "models", "api"}].'
+        (), description='More endpoints, as JSON: [{"name", "base_url", "api_key", "models", "api", "rpm", "tpm"}].'
     )
+    openai_rpm: int | None = Field(None, ge=1, description="Requests a minute, of all workers. Default: no limit.")
+    openai_tpm: int | None = Field(None, ge=1, description="The same for tokens.")
+    ollama_rpm: int | None = Field(None, ge=1, description="As OPENAI_RPM.")
+    ollama_tpm: int | None = Field(None, ge=1, description="As OPENAI_TPM.")
+    hf_rpm: int | None = Field(None, ge=1, description="As OPENAI_RPM.")
+    hf_tpm: int | None = Field(None, ge=1, description="As OPENAI_TPM.")
     llm_connect_timeout: float = Field(5, gt=0, description="Seconds to reach a provider.")
     llm_first_token_timeout: float = Field(60, gt=0, description="Seconds until its first token.")
     llm_idle_timeout: float = Field(30, gt=0, description="Seconds between two tokens.")
@@ -296,6 +306,8 @@ class Settings(BaseSettings):
                     api_key=key,
                     models=self.openai_model,
                     api=self.openai_api,
+                    rpm=self.openai_rpm,
+                    tpm=self.openai_tpm,
                 )
             )
         if self.ollama_base_url:
@@ -305,11 +317,20 @@ class Settings(BaseSettings):
                     base_url=_with_v1(self.ollama_base_url),
                     api_key=self.ollama_api_key.get_secret_value(),
                     models=self.ollama_model,
+                    rpm=self.ollama_rpm,
+                    tpm=self.ollama_tpm,
                 )
             )
         if token := self.hf_token.get_secret_value():
             configs.append(
-                ProviderConfig(name="huggingface", base_url=self.hf_base_url, api_key=token, models=self.hf_model)
+                ProviderConfig(
+                    name="huggingface",
+                    base_url=self.hf_base_url,
+                    api_key=token,
+                    models=self.hf_model,
+                    rpm=self.hf_rpm,
+                    tpm=self.hf_tpm,
+                )
             )
         configs += self.providers
         return tuple(sorted(configs, key=lambda config: config.name != self.default_provider))

@@ -15,17 +15,11 @@ from bench.machine import cpu_seconds, resident_bytes
 from tests.support.ports import free_port
 from tests.support.processes import ROOT, Process, clean_environment, eventually
 from tests.support.redis_server import RedisServer
-from tests.support.stack import SECRET_KEY, Web, Worker
+from tests.support.stack import PLENTY, SECRET_KEY, Web, Worker
 
 PEERS = ROOT / "bench" / "peers"
 PEERS_VENV = ROOT / ".data" / "bench" / "peers"
-# Clients of the bench come from one address, and some ask more often than a person would.
-NO_LIMITS = {
-    "RATE_LIMIT": "1000000/minute",
-    "RATE_LIMIT_IP": "1000000/minute",
-    "MAX_ACTIVE_TURNS": "100000",
-    "MAX_WAITING_TURNS": "100000",
-}
+NO_LIMITS = {**PLENTY, "MAX_ACTIVE_TURNS": "100000", "MAX_WAITING_TURNS": "100000"}
 
 
 class Peer(Process):
@@ -83,6 +77,8 @@ def parley(
             "OPENAI_BASE_URL": model.base_url,
             "OPENAI_API": "chat",
             "LOG_LEVEL": "warning",
+            "TITLE_MODEL": "off",
+            "SUMMARY_MODEL": "off",
             **(environ or {}),
         }
         web = [Web(f"web-{number}", settings, folder) for number in range(webs)]

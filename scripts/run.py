@@ -92,8 +92,11 @@ class Runner:
             "api": "chat",
         }
         os.environ["PROVIDERS"] = json.dumps([{**provider, "api_key": ""}])
-        if not os.environ.get("MEMORY_TOKENS"):
-            os.environ["MEMORY_TOKENS"] = str(local_model.MEMORY_TOKENS)
+        # Too small a model for titles and summaries that anybody would want.
+        limits = {"MEMORY_TOKENS": str(local_model.MEMORY_TOKENS), "TITLE_MODEL": "off", "SUMMARY_MODEL": "off"}
+        for name, value in limits.items():
+            if not os.environ.get(name):
+                os.environ[name] = value
         return port
 
     def read_settings(self) -> Settings:

@@ -9,6 +9,8 @@ REPLY = "reply"
 TITLE = "title"
 SUMMARY = "summary"
 QUEUE = "replies"
+# In Redis the lowest number is taken first; these are kombu's own steps, each a list of its own.
+PRIORITIES = (0, 3, 6, 9)
 
 
 def make_celery(settings: Settings) -> Celery:

@@ -9,6 +9,7 @@ from engineio.packet import Packet as EnginePacket
 from redis import Redis
 from socketio import RedisManager
 
+from app.delivery.listeners import Listener, Listeners
 from app.delivery.packet import Json
 from app.delivery.subscriber import Subscriber
 from app.logs import get_logger
@@ -48,6 +49,7 @@ class RoomManager(RedisManager):
         self._delivered: dict[str, int] = {}
         self._empty_since: dict[str, float] = {}
         self._subscriber = Subscriber(redis, {SHARED_CHANNEL}, self._reconnected)
+        self.listeners = Listeners()
         self._log = get_logger(__name__)
 
     def end_session(self, room: str, credential: str, reason: str) -> None:
@@ -75,13 +77,26 @@ class RoomManager(RedisManager):
         if room is not None and _has_channel(room):
             self._note_if_empty(room)
 
+    def listen(self, listener: Listener, room: str) -> None:
+        """Returns when everything published to the room from now on will be heard. Raises Unavailable; the listener
+        must be removed then as well."""
+        if not self.server.manager_initialized:  # as the server does at its first connection
+            self.server.manager_initialized = True
+            self.initialize()
+        self.listeners.add(room, listener)
+        self._subscriber.subscribe(ROOM_CHANNELS + room)
+
+    def unlisten(self, listener: Listener, room: str) -> None:
+        self.listeners.remove(room, listener)
+        self._note_if_empty(room)
+
     @property
     def connections(self) -> int:
         """Clients of this process that have logged in."""
         return len(self.rooms.get("/", {}).get(None, ()))
 
     def _has_members(self, room: str) -> bool:
-        return any(room in rooms for rooms in self.rooms.values())
+        return self.listeners.is_in(room) or any(room in rooms for rooms in self.rooms.values())
 
     def _note_if_empty(self, room: str) -> None:
         if self._has_members(room):
@@ -116,12 +131,13 @@ class RoomManager(RedisManager):
                 next_look = time.monotonic() + LINGER_SECONDS / 2
                 self._close_empty_rooms()
             if data.startswith(ENDED):
-                self._session_ended(data)
+                self._session_ended(channel.removeprefix(ROOM_CHANNELS), data)
             elif not (channel.startswith(ROOM_CHANNELS) and self._deliver_event(channel[len(ROOM_CHANNELS) :], data)):
                 yield data
 
-    def _session_ended(self, message: bytes) -> None:
+    def _session_ended(self, room: str, message: bytes) -> None:
         told = Json.loads(message)
+        self.listeners.end_session(room, told["credential"])
         self.server.start_background_task(self.on_session_ended, told["credential"], told["reason"])
 
     def _deliver_event(self, room: str, message: bytes) -> bool:
@@ -132,6 +148,7 @@ class RoomManager(RedisManager):
                 payload = message[len(head) : -2]
                 if event == "event":
                     self._delivered[room] = _seq_of(payload)
+                    self.listeners.hear(room, payload)
                 self._deliver(room, event, payload)
                 return True
         return False
@@ -142,12 +159,13 @@ class RoomManager(RedisManager):
             self.server._send_eio_packet(eio_sid, packet)  # as the stock manager does
 
     def _reconnected(self) -> None:
-        rooms = list(self.rooms.get("/", {}))
+        rooms = {*self.rooms.get("/", {}), *self.listeners.rooms()}
         self._log.info("message queue is back", rooms=len(rooms))
         for room, event in self._last_events(room for room in rooms if isinstance(room, str)):
             if _seq_of(event) < (seen := self._delivered.get(room, 0)):
                 self._rewound(room, seen)
             self._deliver(room, "event", event)
+        self.listeners.miss()
 
 
 def _has_channel(room: str) -> bool:

@@ -15,6 +15,7 @@ from app.ledger.models import (
     Prompt,
     Snapshot,
     Tail,
+    TurnState,
     Write,
     Written,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Prompt",
     "Snapshot",
     "Tail",
+    "TurnState",
     "Write",
     "Written",
 ]

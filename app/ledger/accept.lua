@@ -1,18 +1,20 @@
 -- A turn in: once for each client_id, whole or not at all.
 -- a: owner, client_id, turn_id, message_id, reply_id, create, title, epoch, settings, chosen {memory?, provider?, model?},
---    max_queued, grace, ttl; and at most one of
+--    max_queued, grace, ttl, full (the whole system is); and at most one of
 --    parent_id (the message follows that reply), edited (it is another version of that message), again (no message of its
 --    own: another version of that reply)
 -- ARGV[2]: the text as a JSON string.
--- Returns {status, acknowledgement, turn to start now or ''}.
+-- Returns {status}, or {'ok', acknowledgement, turn to start now or '', how many other conversations of the owner are
+-- active}.
 local exists = redis.call('EXISTS', meta) == 1
 if exists and not owned_by(a.owner) or not exists and not a.create then return { 'not_found' } end
 
 local first_answer = redis.call('HGET', turns, 'c:' .. a.client_id)
 if first_answer then
   count('duplicates')
-  return { 'ok', first_answer, '' }
+  return { 'ok', first_answer, '', 0 }
 end
+if a.full then return { 'busy' } end
 
 local parent, question
 if a.parent_id then
@@ -33,9 +35,9 @@ end
 if not exists then
   create()
 else
-  local behind = redis.call('LLEN', queue)
-  if field('turn') ~= '' then behind = behind - 1 end
-  if behind >= a.max_queued then return { 'queue_full' } end
+  local queued = redis.call('LLEN', queue)
+  if field('turn') ~= '' then queued = queued - 1 end
+  if queued >= a.max_queued then return { 'queue_full' } end
 end
 
 local position = redis.call('LLEN', queue)
@@ -49,10 +51,12 @@ if not question then
   emit('message.created', ',"message":' .. with_versions(message, add_child(parent, question)))
 end
 redis.call('RPUSH', queue, a.turn_id)
+redis.call('ZADD', waiting, a.now, a.conversation_id .. ':' .. a.turn_id)
+redis.call('SADD', actives .. a.owner, a.conversation_id)
 redis.call('HSET', meta, 'head', a.reply_id)
 if position == 0 then
   redis.call('ZADD', due, a.now + a.grace, a.conversation_id)
-  redis.call('ZADD', waiting, a.now, a.conversation_id)
+  redis.call('ZADD', ready, a.now, a.conversation_id)
 end
 
 local seq = emit('turn.queued', ',"turn_id":"' .. a.turn_id .. '","message_id":"' .. question ..
@@ -65,4 +69,4 @@ redis.call('HSET', turns, 't:' .. a.turn_id, cjson.encode(turn), 's:' .. a.turn_
   'r:' .. a.reply_id, question)
 announce(field('turn') ~= '' and 'running' or 'waiting')
 touch()
-return { 'ok', answer, position == 0 and a.turn_id or '' }
+return { 'ok', answer, position == 0 and a.turn_id or '', redis.call('SCARD', actives .. a.owner) - 1 }

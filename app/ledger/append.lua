@@ -19,6 +19,6 @@ if tonumber(m[3]) - a.now < a.lease * 2 / 3 then
   redis.call('HSET', meta, 'lease', a.now + a.lease)
   redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
   -- The sweep may have found it lapsed.
-  redis.call('ZREM', waiting, a.conversation_id)
+  redis.call('ZREM', ready, a.conversation_id)
 end
 return 'ok'

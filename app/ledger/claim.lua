@@ -1,7 +1,8 @@
 -- Gives the turn to one worker, with the history to send.
 -- a: turn_id, fence (new and random), lease (ms), max_attempts, grace, ttl, gave_up (error as JSON),
---    defaults {provider, models}, window {messages, bytes}; and of a worker whose write was refused and who would write
---    its text again: had (its fence), had_attempt, wrote {provider, model}, new_epoch
+--    max_active (turns of an owner that run at a time), defaults {provider, models}, window {messages, bytes}; and of a
+--    worker whose write was refused and who would write its text again: had (its fence), had_attempt,
+--    wrote {provider, model}, new_epoch
 -- Returns {'gone' | 'busy'}, {'given_up', next turn or ''}, or {'claimed', facts as JSON, message, history …} with the
 -- history newest first, as stored.
 local status = redis.call('HGET', turns, 's:' .. a.turn_id)
@@ -9,11 +10,16 @@ if not status or is_over(status) then return { 'gone' } end
 if redis.call('LINDEX', queue, 0) ~= a.turn_id then return { 'busy' } end
 
 local fence, attempts = field('fence'), tonumber(redis.call('HGET', turns, 'a:' .. a.turn_id) or 0)
+local given_back = tonumber(redis.call('HGET', turns, 'b:' .. a.turn_id) or 0)
 -- The same call again, whose answer was lost on the way: it has the turn already.
 local repeated = fence == a.fence
 if not repeated then
   if field('turn') ~= '' and tonumber(field('lease')) > a.now and fence ~= a.had then return { 'busy' } end
-  if attempts >= a.max_attempts then
+  if running_elsewhere(a.max_active) >= a.max_active then
+    redis.call('HSET', meta, 'held', 1)
+    return { 'busy' }
+  end
+  if attempts - given_back >= a.max_attempts then
     return { 'given_up', conclude(a.turn_id, 'failed', 'null', a.gave_up) or '' }
   end
   -- The ledger has less than that worker wrote, and so less than clients have seen.
@@ -35,13 +41,14 @@ if turn.memory ~= nil then memory = turn.memory end
 local waited = 0
 if not repeated then
   if attempts > 1 and not a.had then count('takeovers') end
-  waited = math.max(0, a.now - tonumber(redis.call('ZSCORE', waiting, a.conversation_id) or a.now))
-  redis.call('ZREM', waiting, a.conversation_id)
+  waited = math.max(0, a.now - tonumber(redis.call('ZSCORE', ready, a.conversation_id) or a.now))
+  redis.call('ZREM', ready, a.conversation_id)
   local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
   redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'prompt', '', 'fence', a.fence,
     'origin', origin .. ',"memory":' .. tostring(memory))
   redis.call('HSET', turns, 's:' .. a.turn_id, 'running')
   redis.call('DEL', text, reasoning)
+  redis.call('ZREM', waiting, a.conversation_id .. ':' .. a.turn_id)
   redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
   emit('turn.started', ',"turn_id":"' .. a.turn_id .. '","attempt":' .. attempts .. origin)
   announce('running')

@@ -8,18 +8,22 @@ for _, turn_id in ipairs(redis.call('LRANGE', queue, 0, -1)) do
   local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
   redis.call('HSET', turns, 's:' .. turn_id, 'stopped')
   count('turns:stopped:')
-  redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'r:' .. turn.reply_id)
+  redis.call('ZREM', waiting, a.conversation_id .. ':' .. turn_id)
+  redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'b:' .. turn_id, 'r:' .. turn.reply_id)
   emit('turn.finished', ',"turn_id":"' .. turn_id .. '","status":"stopped","message":null,"usage":null')
 end
 redis.call('DEL', queue, messages, children, summaries, text, reasoning)
 redis.call('ZREM', due, a.conversation_id)
-redis.call('ZREM', waiting, a.conversation_id)
-redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '', 'hints', 0, 'head', '', 'prompt', '', 'state', 'idle', 'updated_at', a.at)
+redis.call('ZREM', ready, a.conversation_id)
+redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '', 'hints', 0, 'head', '', 'prompt', '', 'state', 'idle',
+  'updated_at', a.at)
+make_room()
 local conversation = conversation_json()
 if a.delete then
   emit('conversation.deleted', ',"conversation":' .. conversation)
   redis.call('DEL', meta, turns, log)
   redis.call('ZREM', listings .. a.owner, a.conversation_id)
+  redis.call('ZREM', expiry, a.conversation_id .. ' ' .. a.owner)
   -- For a while the id is remembered, so that a late repeat of its first message does not bring it back.
   redis.call('HSET', meta, 'owner', a.owner, 'deleted', a.call, 'was', conversation)
   redis.call('PEXPIRE', meta, a.tombstone)

@@ -9,15 +9,18 @@
 --   * `queue` holds exactly the turns that have no saved reply; its head is the only one that may run.
 --   * A write of a worker counts only while its fence is the one in `meta`. Each claim brings a new one, random, so that
 --     none ever comes twice, not even from a Redis that came back with less than it had; whoever ends a turn removes it.
---   * `due` has the conversations whose queue is not empty; `waiting` those of them whose first turn nobody works on, with
---     the time since when.
+--   * `due` has the conversations whose queue is not empty; `ready` those of them whose first turn nobody works on, with
+--     the time since when; `waiting` the turns that have never been claimed, by the time of their acknowledgement. An
+--     owner's `actives` are the conversations whose queue is not empty.
 --   * `text` and `reasoning` are what has been shown of the running turn, so they are what gets saved when it ends.
 --   * `messages` is a tree and only grows (until the conversation is cleared); `children` has, for each message, the JSON
 --     strings of those that follow it, in order of creation, under `-` those that follow none; `head` is the leaf of the
 --     chosen branch, maybe a reply that is still to come.
+--   * `expiry` has the partition's conversations with their owners, by when they expire; what listings say of them then is
+--     taken out by the sweep.
 
-local meta, queue, turns, messages, children, summaries, text, reasoning, log, due, waiting, counts, listings, usages =
-  unpack(KEYS)
+local meta, queue, turns, messages, children, summaries, text, reasoning, log, due, waiting,
+  ready, counts, expiry, listings, usages, actives = unpack(KEYS)
 local a = cjson.decode(ARGV[1])
 local outbox = {}
 if not a.now then
@@ -100,9 +103,10 @@ end
 local function touch()
   local owner = field('owner')
   for _, key in ipairs({ meta, queue, turns, messages, children, summaries, text, reasoning, log, listings .. owner,
-    usages .. owner }) do
+    usages .. owner, actives .. owner }) do
     redis.call('PEXPIRE', key, a.ttl)
   end
+  redis.call('ZADD', expiry, a.now + a.ttl, a.conversation_id .. ' ' .. owner)
 end
 
 -- a: owner, epoch, settings
@@ -275,6 +279,38 @@ local function add_up(usage)
   end
 end
 
+-- How many other turns of the owner are running; counts up to `limit`.
+local function running_elsewhere(limit)
+  local count, prefix = 0, string.sub(meta, 1, -1 - #(a.conversation_id .. ':meta'))
+  for _, id in ipairs(redis.call('SMEMBERS', actives .. field('owner'))) do
+    if id ~= a.conversation_id then
+      local m = redis.call('HMGET', prefix .. id .. ':meta', 'turn', 'lease')
+      if not m[1] then
+        redis.call('SREM', actives .. field('owner'), id) -- it expired
+      elseif m[1] ~= '' and tonumber(m[2]) > a.now then
+        count = count + 1
+      end
+      if count == limit then break end
+    end
+  end
+  return count
+end
+
+-- A turn of the owner is over: one that was held back because of it may start.
+local function make_room()
+  local mine = actives .. field('owner')
+  if redis.call('EXISTS', queue) == 0 then redis.call('SREM', mine, a.conversation_id) end
+  local prefix = string.sub(meta, 1, -1 - #(a.conversation_id .. ':meta'))
+  for _, id in ipairs(redis.call('SMEMBERS', mine)) do
+    local other = prefix .. id .. ':meta'
+    if redis.call('HGET', other, 'held') then
+      redis.call('HDEL', other, 'held')
+      redis.call('ZADD', due, a.now, id)
+      return
+    end
+  end
+end
+
 -- Ends a turn: saves its reply, takes it off the queue, tells everybody. Returns the turn that is next, if any.
 -- Deltas are superseded by the event that ends the turn, so the log is cut to what came with and after it.
 local function conclude(turn_id, status, usage, err)
@@ -296,8 +332,9 @@ local function conclude(turn_id, status, usage, err)
   redis.call('HSET', messages, turn.reply_id, message)
   message = with_versions(message, add_child(turn.message_id, turn.reply_id))
   redis.call('LREM', queue, 1, turn_id)
+  redis.call('ZREM', waiting, a.conversation_id .. ':' .. turn_id)
   redis.call('HSET', turns, 's:' .. turn_id, status)
-  redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'r:' .. turn.reply_id)
+  redis.call('HDEL', turns, 't:' .. turn_id, 'a:' .. turn_id, 'b:' .. turn_id, 'r:' .. turn.reply_id)
   count('turns:' .. status .. ':' .. (string.match(origin, '^,"provider":"([^"]*)"') or ''))
   local seq = emit('turn.finished',
     ',"turn_id":"' .. turn_id .. '","status":"' .. status .. '","message":' .. message .. about)
@@ -309,12 +346,13 @@ local function conclude(turn_id, status, usage, err)
     redis.call('HSET', meta, 'hints', 0)
     if next_turn then
       redis.call('ZADD', due, a.now + a.grace, a.conversation_id)
-      redis.call('ZADD', waiting, a.now, a.conversation_id)
+      redis.call('ZADD', ready, a.now, a.conversation_id)
     else
       redis.call('ZREM', due, a.conversation_id)
-      redis.call('ZREM', waiting, a.conversation_id)
+      redis.call('ZREM', ready, a.conversation_id)
     end
   end
+  make_room()
   announce(running ~= '' and 'running' or next_turn and 'waiting' or status == 'failed' and 'failed' or 'idle')
   touch()
   return running == '' and next_turn or nil

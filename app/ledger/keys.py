@@ -44,17 +44,19 @@ def conversation_prefix(partition: str) -> str:
 
 
 def conversation_keys(conversation_id: str) -> list[str]:
-    """In the order in which common.lua unpacks them. The last two are what an owner's keys begin with."""
+    """In the order in which common.lua unpacks them. The last three are what an owner's keys begin with."""
     partition = conversation_id[:2]
     base = conversation_prefix(partition) + conversation_id
-    return [
-        *(f"{base}:{part}" for part in PARTS),
-        due_key(partition),
-        waiting_key(partition),
-        counts_key(partition),
-        _listing_prefix(partition),
-        _usage_prefix(partition),
-    ]
+    owners = (_owner_key(partition, kind) for kind in ("listing", "usage", "active"))
+    shared = (_shared_key(partition, kind) for kind in ("due", "waiting", "ready", "counts", "expiry"))
+    return [*(f"{base}:{part}" for part in PARTS), *shared, *owners]
+
+
+def sweep_keys(partition: str) -> list[str]:
+    """Those of a partition, as sweep.lua has them. The last two are what an owner's keys begin with."""
+    owners = (_owner_key(partition, kind) for kind in ("listing", "active"))
+    shared = (_shared_key(partition, kind) for kind in ("due", "ready", "waiting", "expiry"))
+    return [*shared, *owners]
 
 
 def meta_key(conversation_id: str) -> str:
@@ -62,7 +64,15 @@ def meta_key(conversation_id: str) -> str:
 
 
 def turns_key(conversation_id: str) -> str:
-    return conversation_keys(conversation_id)[2]
+    return conversation_keys(conversation_id)[PARTS.index("turns")]
+
+
+def messages_key(conversation_id: str) -> str:
+    return conversation_keys(conversation_id)[PARTS.index("messages")]
+
+
+def children_key(conversation_id: str) -> str:
+    return conversation_keys(conversation_id)[PARTS.index("children")]
 
 
 def log_key(conversation_id: str) -> str:
@@ -70,31 +80,43 @@ def log_key(conversation_id: str) -> str:
 
 
 def due_key(partition: str) -> str:
-    return f"parley:{{{partition}}}:due"
+    return _shared_key(partition, "due")
 
 
 def waiting_key(partition: str) -> str:
-    return f"parley:{{{partition}}}:waiting"
+    return _shared_key(partition, "waiting")
+
+
+def ready_key(partition: str) -> str:
+    return _shared_key(partition, "ready")
 
 
 def counts_key(partition: str) -> str:
-    return f"parley:{{{partition}}}:counts"
+    return _shared_key(partition, "counts")
+
+
+def expiry_key(partition: str) -> str:
+    return _shared_key(partition, "expiry")
 
 
 def listing_key(owner: str) -> str:
-    return _listing_prefix(partition_of(owner)) + owner
+    return _owner_key(partition_of(owner), "listing", owner)
 
 
 def usage_key(owner: str) -> str:
-    return _usage_prefix(partition_of(owner)) + owner
+    return _owner_key(partition_of(owner), "usage", owner)
 
 
-def _listing_prefix(partition: str) -> str:
-    return f"parley:{{{partition}}}:o:"
+def active_key(owner: str) -> str:
+    return _owner_key(partition_of(owner), "active", owner)
 
 
-def _usage_prefix(partition: str) -> str:
-    return f"parley:{{{partition}}}:u:"
+def _shared_key(partition: str, kind: str) -> str:
+    return f"parley:{{{partition}}}:{kind}"
+
+
+def _owner_key(partition: str, kind: str, owner: str = "") -> str:
+    return f"parley:{{{partition}}}:{kind}:{owner}"
 
 
 def conversation_room(conversation_id: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from app import errors
 from app.connections import UNREACHABLE
 from app.errors import Conflict, Invalid, NotFound, QueueFull
 from app.ledger import keys
@@ -28,6 +29,7 @@ from app.ledger.models import (
     Page,
     Snapshot,
     Tail,
+    TurnState,
     Write,
     Written,
 )
@@ -66,6 +68,7 @@ class LedgerOptions:
     conversation_ttl: int
     lease: int = 10_000
     max_queued: int = 20
+    max_active: int = 4
 
 
 class Ledger:
@@ -93,10 +96,18 @@ class Ledger:
 
     # --- What owners do -------------------------------------------------------------------------------------------
 
-    def accept(self, owner: str, conversation_id: str, turn: NewTurn, *, create: bool) -> Accepted:
-        """Takes a message in, once for each client_id. `create`: the conversation may be a new one.
+    def waiting(self) -> int:
+        """How many turns have never been claimed."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for partition in keys.partitions():
+            pipeline.zcard(keys.waiting_key(partition))
+        return sum(pipeline.execute())
 
-        Raises NotFound, QueueFull, Conflict for another version of a reply that is not over, or Invalid.
+    def accept(self, owner: str, conversation_id: str, turn: NewTurn, *, create: bool, full: bool = False) -> Accepted:
+        """Takes a message in, once for each client_id. `create`: the conversation may be a new one. `full`: what is
+        known already is answered, but nothing new is taken.
+
+        Raises NotFound, QueueFull, Busy, Conflict for another version of a reply that is not over, or Invalid.
         """
         turn_id, message_id, reply_id = keys.new_id("t"), keys.new_id("m"), keys.new_id("m")
         result = self._run(
@@ -113,6 +124,7 @@ class Ledger:
                 "again": turn.again,
                 "chosen": _chosen(turn),
                 "create": create,
+                "full": full,
                 "title": title_of(turn.text),
                 "epoch": _new_epoch(),
                 "settings": _initial(memory=turn.memory is not False, provider=turn.provider, model=turn.model),
@@ -121,13 +133,15 @@ class Ledger:
             orjson.dumps(turn.text),
         )
         match result:
-            case [b"ok", answer, start]:
-                return Accepted(orjson.loads(answer), start.decode() or None)
+            case [b"ok", answer, start, rank]:
+                return Accepted(orjson.loads(answer), start.decode() or None, rank)
             case [b"queue_full"]:
                 raise QueueFull(
                     f"{self._options.max_queued} messages are waiting here already. Let some be answered first.",
                     retry_after=5,
                 )
+            case [b"busy"]:
+                raise errors.Busy("Too many messages are waiting to be answered. Try again in a while.")
             case [b"bad_parent"]:
                 raise Invalid("parent_id must be a reply of this conversation.", field="parent_id")
             case [b"bad_message"]:
@@ -178,6 +192,22 @@ class Ledger:
             case _:
                 raise NotFound("There is no such turn in this conversation.")
 
+    def turn(self, owner: str, conversation_id: str, turn_id: str, message_id: str) -> TurnState:
+        """`message_id`: the message that the turn answers. Raises NotFound."""
+        match self._run("turn", conversation_id, {"owner": owner, "turn_id": turn_id, "message_id": message_id}):
+            case [status, epoch, seq, attempt, text, origin, reply]:
+                return TurnState(
+                    status.decode(),
+                    epoch.decode(),
+                    int(seq),
+                    int(attempt),
+                    text.decode(),
+                    orjson.loads(origin or b"{}"),
+                    orjson.loads(reply) if reply else None,
+                )
+            case _:
+                raise NotFound("There is no such turn in this conversation.")
+
     def open(
         self, owner: str, conversation_id: str, after: int | None = None, epoch: str | None = None
     ) -> Tail | Snapshot:
@@ -219,12 +249,33 @@ class Ledger:
 
     def conversations(self, owner: str, cursor: str | None, limit: int) -> Page:
         """An owner's conversations, the last used first."""
+        listed, more = self.listed(owner, cursor, limit)
+        return Page([item for _, item in listed], more, listed[-1][0] if more and listed else None)
+
+    def listed(self, owner: str, cursor: str | None, limit: int) -> tuple[list[tuple[str, Json]], bool]:
+        """The same, each with the cursor that stands for the place after it; and whether there are more."""
         score, _, last = (cursor or "").partition("-")
         prefix = keys.conversation_prefix(keys.partition_of(owner))
         more, *rows = self._scripts.run("list", [keys.listing_key(owner)], [prefix, score, last, limit])
-        items = [_summary(*row) for row in rows]
-        after = f"{int(rows[-1][1])}-{items[-1]['id']}" if more and rows else None
-        return Page(items, bool(more), after)
+        return [(f"{int(row[1])}-{row[0].decode()}", _summary(*row)) for row in rows], bool(more)
+
+    def restore(self, owner: str, conversation_id: str, messages: Sequence[Json], head: str, **settings: Any) -> Json:
+        """A conversation with these messages, parents before children and siblings in order, once for each id.
+
+        `settings`: as for `create`, and created_at."""
+        children: dict[str, list[str]] = {}
+        for message in messages:
+            children.setdefault(message["parent_id"] or "-", []).append(f'"{message["id"]}"')
+        texts = [part for message in messages for part in (message["id"].encode(), orjson.dumps(message))]
+        texts += [part.encode() for parent, below in children.items() for part in (parent, ",".join(below))]
+        arguments = {
+            "title": settings.pop("title"),
+            "epoch": _new_epoch(),
+            "settings": _initial(**settings),
+            "head": head,
+            "count": len(messages),
+        }
+        return self._conversation("import", conversation_id, owner, arguments, *texts)
 
     def usage(self, owner: str) -> Json:
         """What all replies to an owner have used."""
@@ -260,6 +311,7 @@ class Ledger:
                 "wrote": {"provider": had.provider, "model": had.model} if had else None,
                 "new_epoch": _new_epoch(),
                 "max_attempts": MAX_ATTEMPTS,
+                "max_active": self._options.max_active,
                 "gave_up": orjson.dumps(GAVE_UP).decode(),
                 "defaults": {"provider": default_provider, "models": default_models},
                 "window": {"messages": max_messages, "bytes": max_bytes},
@@ -296,6 +348,10 @@ class Ledger:
             answers.append(Finished(written.decode(), following[0].decode() or None if following else None))
         self._pass_on(outbox)
         return answers
+
+    def rank(self, conversation_id: str) -> int:
+        """How many other conversations of its owner have turns that are not over. Who has fewer is served first."""
+        return int(self._run("rank", conversation_id, {}))
 
     def note(self, claim: Claimed, kind: str, body: Json) -> Written:
         """An event of a running turn without text."""
@@ -367,8 +423,15 @@ class Ledger:
         calls: list[Call] = [
             (
                 "sweep",
-                [keys.due_key(partition), keys.waiting_key(partition)],
-                [keys.conversation_prefix(partition), now, GRACE_MS, LONGEST_PAUSE_MS, limit],
+                keys.sweep_keys(partition),
+                [
+                    keys.conversation_prefix(partition),
+                    now,
+                    GRACE_MS,
+                    LONGEST_PAUSE_MS,
+                    limit,
+                    self._options.conversation_ttl,
+                ],
             )
             for partition in keys.partitions()
         ]
@@ -388,8 +451,8 @@ class Ledger:
         pipeline.time()
         for partition in keys.partitions():
             pipeline.zcard(keys.due_key(partition))
-            pipeline.zcard(keys.waiting_key(partition))
-            pipeline.zrange(keys.waiting_key(partition), 0, 0, withscores=True)
+            pipeline.zcard(keys.ready_key(partition))
+            pipeline.zrange(keys.ready_key(partition), 0, 0, withscores=True)
             pipeline.hgetall(keys.counts_key(partition))
         (seconds, microseconds), *answers = pipeline.execute()
         now = self._clock() if self._clock else seconds * 1000 + microseconds // 1000
@@ -438,8 +501,8 @@ class Ledger:
         self._pass_on(outbox)
         return result
 
-    def _conversation(self, name: str, conversation_id: str, owner: str, arguments: Json) -> Json:
-        conversation = self._run(name, conversation_id, {"owner": owner, **arguments})
+    def _conversation(self, name: str, conversation_id: str, owner: str, arguments: Json, *texts: bytes) -> Json:
+        conversation = self._run(name, conversation_id, {"owner": owner, **arguments}, *texts)
         if not conversation:
             raise NotFound
         parsed: Json = orjson.loads(conversation)

@@ -29,10 +29,12 @@ class NewTurn:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`answer` is the acknowledgement; `start` the turn to start now, if it is the first of the queue."""
+    """`answer` is the acknowledgement; `start` the turn to start now, if it is the first of the queue; `rank` as in
+    `Ledger.rank`."""
 
     answer: Json
     start: str | None
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,25 @@ class Snapshot:
     messages: list[Json]
     more: bool
     turns: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnState:
+    """Where a turn stands after the event `seq`. Once it is over, `reply` is what was saved: None if the conversation
+    was emptied meanwhile. Until then `attempt` (0: it waits), `text` and `origin` (provider, model) say how far it is.
+    """
+
+    status: Literal["waiting", "running", "done", "stopped", "failed"]
+    epoch: str
+    seq: int
+    attempt: int
+    text: str
+    origin: Json
+    reply: Json | None
+
+    @property
+    def over(self) -> bool:
+        return self.status not in {"waiting", "running"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,6 @@ if field('fence') ~= a.fence then
 end
 redis.call('HSET', meta, 'lease', a.now + a.lease)
 redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
-redis.call('ZREM', waiting, a.conversation_id)
+redis.call('ZREM', ready, a.conversation_id)
 emit(a.kind, ARGV[2])
 return 'ok'

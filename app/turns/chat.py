@@ -1,26 +1,36 @@
 """What an owner may do with conversations, beyond what the ledger does by itself: checked, and work started."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.errors import Invalid, TooLarge
+from app.errors import Busy, Invalid, TooLarge
 from app.ledger import Ledger, NewTurn
 from app.ledger.keys import new_conversation_id
 from app.ledger.models import Json
 from app.logs import get_logger
 from app.memory.window import estimate_tokens
 from app.providers.registry import Registry, UnknownModel, UnknownProvider
-from app.turns.hints import Hints
+from app.turns.backlog import Backlog
+from app.turns.renewed import renewed
+from app.turns.starts import Starts
 
 
 class Chat:
     def __init__(
-        self, ledger: Ledger, registry: Registry, hints: Hints, *, max_message_chars: int, max_message_tokens: int
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        starts: Starts,
+        backlog: Backlog,
+        *,
+        max_message_chars: int,
+        max_message_tokens: int,
     ) -> None:
         self._ledger = ledger
         self._registry = registry
-        self._hints = hints
+        self._starts = starts
+        self._backlog = backlog
         self._max_message_chars = max_message_chars
         self._max_message_tokens = max_message_tokens
         self._log = get_logger(__name__)
@@ -38,16 +48,21 @@ class Chat:
             turn = replace(turn, provider=self._provider_of(turn.model, prefer=current))
         self._check_choice(turn.provider, turn.model)
         target = self.conversation_for(owner, conversation_id, turn.client_id)
-        accepted = self._ledger.accept(owner, target, turn, create=conversation_id is None)
-        if accepted.start:
-            self._hints.reply(target, accepted.start)
+        try:
+            accepted = self._ledger.accept(
+                owner, target, turn, create=conversation_id is None, full=self._backlog.is_full()
+            )
+        except Busy as exc:
+            exc.retry_after = self._backlog.retry_after()
+            raise
+        self._backlog.add()
+        self._starts.start(target, accepted.start, accepted.rank)
         self._log.info("turn accepted", conversation_id=target, turn_id=accepted.answer["turn_id"])
         return accepted.answer
 
     def stop(self, owner: str, conversation_id: str, turn_id: str) -> Json:
         status, next_turn = self._ledger.stop(owner, conversation_id, turn_id)
-        if next_turn:
-            self._hints.reply(conversation_id, next_turn)
+        self._starts.start(conversation_id, next_turn)
         return {"status": status}
 
     def create(self, owner: str, settings: Mapping[str, Any]) -> Json:
@@ -58,6 +73,29 @@ class Chat:
         self._check_choice(chosen.get("provider"), chosen.get("model"))
         self._check_size(chosen.get("system_prompt") or "", "system_prompt")
         return self._ledger.create(owner, **chosen)
+
+    def restore(
+        self,
+        owner: str,
+        settings: Mapping[str, Any],
+        messages: Sequence[Json],
+        head: str | None,
+        key: str | None = None,
+    ) -> Json:
+        """A conversation that was had before, under new ids; with a `key` the same one each time.
+
+        `settings`: as for `create`, and created_at. `messages`: parents before children; `head` is one of them.
+        """
+        chosen = dict(settings)
+        if chosen.get("model") and not chosen.get("provider"):
+            chosen["provider"] = self._provider_of(chosen["model"])
+        self._check_choice(chosen.get("provider"), chosen.get("model"))
+        self._check_size(chosen.get("system_prompt") or "", "system_prompt")
+        for message in messages:
+            if message["role"] == "user":
+                self._check_text(message["text"], "messages")
+        planted, leaf = renewed(messages, head)
+        return self._ledger.restore(owner, new_conversation_id(owner, key), planted, leaf, **chosen)
 
     def configure(self, owner: str, conversation_id: str, changes: Mapping[str, Any]) -> Json:
         """`changes`: as for `create`. Takes effect with the next turn that starts."""

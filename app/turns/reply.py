@@ -82,6 +82,11 @@ class Reply:
             if self.first_token is None:
                 self.first_token = self._heard - self._began_listening
 
+    @property
+    def heard(self) -> bool:
+        """Whether the provider that is listened to has said anything yet."""
+        return self._heard is not None
+
     def stop_listening(self) -> UpstreamError | None:
         """Returns what the deadlines found wrong, if the reader was interrupted for that."""
         with self._lock:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.access.budget import Budget
 from app.connections import UNREACHABLE
 from app.errors import AppError
 from app.ledger import Busy, Claimed, Finish, GivenUp, Gone, Ledger, Prompt
@@ -15,12 +16,14 @@ from app.logs import get_logger
 from app.memory.window import Sent, Window
 from app.metrics import Metrics
 from app.providers.base import Aborted, ChatMessage, Completion, Provider, UpstreamError
+from app.providers.breaker import Breaker
 from app.providers.prices import usage_of
 from app.providers.registry import Registry, UnknownModel, UnknownProvider
 from app.settings import Price
 from app.turns.hints import Hints
 from app.turns.pump import Pump
 from app.turns.reply import Reply, Timeouts
+from app.turns.starts import Starts
 
 # A provider that asks for a longer pause than this is taken at its word: the turn fails and says so.
 LONGEST_RETRY_DELAY = 30.0
@@ -48,6 +51,7 @@ class Runner:
         pump: Pump,
         hints: Hints,
         options: RunOptions,
+        budget: Budget,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -55,7 +59,10 @@ class Runner:
         self._registry = registry
         self._pump = pump
         self._hints = hints
+        self._starts = Starts(ledger, hints)
         self._options = options
+        self._budget = budget
+        self._breaker = Breaker(clock)
         self._metrics = metrics
         self._clock = clock
         self._log = get_logger(__name__)
@@ -75,7 +82,7 @@ class Runner:
                     return self._answer(claim)
                 case GivenUp(next_turn):
                     self._log.error("turn given up: its workers were lost")
-                    self._hint(conversation_id, next_turn)
+                    self._starts.start(conversation_id, next_turn)
                     return "failed"
                 case Busy():
                     return "busy"
@@ -122,7 +129,7 @@ class Runner:
             self._pump.discard(reply)
         outcome = "lost" if reply.lost or finish is None else finish.status
         self._report(reply, outcome, finish, self._clock() - began)
-        self._hint(claim.conversation_id, next_turn)
+        self._starts.start(claim.conversation_id, next_turn)
         if outcome == "done":
             if claim.untitled and self._options.titles:
                 self._hints.title(claim.conversation_id, claim.reply_id)
@@ -162,7 +169,7 @@ class Runner:
         price = self._options.prices.get(model)
         reply.ask(Prompt(sent.tokens, price.input, price.output) if price else Prompt(sent.tokens))
         try:
-            return self._stream(provider, model, sent.messages, reply)
+            return self._stream(provider, model, sent.messages, sent.tokens, reply)
         except Aborted:
             return None
         except UpstreamError as exc:
@@ -172,35 +179,52 @@ class Runner:
             self._log.exception("reply failed")
             return _failed("internal", "Something went wrong while writing this reply. It has been logged.")
 
-    def _stream(self, provider: Provider, model: str, messages: list[ChatMessage], reply: Reply) -> Finish:
+    def _stream(self, provider: Provider, model: str, messages: list[ChatMessage], tokens: int, reply: Reply) -> Finish:
         for attempt in range(self._options.retries + 1):
+            self._breaker.check(provider.name)
+            self._wait_for_budget(provider.name, tokens, reply)
             completion = provider.complete(model, messages)
             try:
-                self._read(completion, reply)
+                self._read(completion, reply, provider.name)
             except UpstreamError as exc:
+                self._breaker.failed(provider.name, exc)
                 self._metrics.upstream_errors.labels(provider.name, exc.code).inc()
                 delay = exc.retry_after if exc.retry_after is not None else _backoff(attempt)
                 if not exc.retryable or attempt == self._options.retries or delay > LONGEST_RETRY_DELAY:
                     raise
                 self._log.info("provider failed, trying again", code=exc.code, delay=round(delay, 3), detail=exc.detail)
-                # If the note cannot be written, only the note is missing.
-                with suppress(*UNREACHABLE):
-                    self._ledger.note(reply.claim, "turn.retrying", {"reason": exc.message, "delay": round(delay, 3)})
-                if reply.wait(delay):
-                    raise Aborted from None
+                self._pause(reply, exc.message, delay)
             else:
                 break
         usage = completion.usage
+        if usage:
+            with suppress(*UNREACHABLE):
+                self._budget.spend(provider.name, usage.output_tokens)
         return Finish(
             "done",
             usage=usage_of(self._options.prices, model, usage.input_tokens, usage.output_tokens) if usage else None,
         )
 
-    def _read(self, completion: Completion, reply: Reply) -> None:
+    def _wait_for_budget(self, provider: str, tokens: int, reply: Reply) -> None:
+        with suppress(*UNREACHABLE):
+            while delay := self._budget.take(provider, tokens):
+                self._pause(reply, f"The model provider “{provider}” takes no more for a moment.", delay)
+
+    def _pause(self, reply: Reply, reason: str, delay: float) -> None:
+        """Says so. Raises Aborted."""
+        # If the note cannot be written, only the note is missing.
+        with suppress(*UNREACHABLE):
+            self._ledger.note(reply.claim, "turn.retrying", {"reason": reason, "delay": round(delay, 3)})
+        if reply.wait(delay):
+            raise Aborted from None
+
+    def _read(self, completion: Completion, reply: Reply, provider: str) -> None:
         reply.listen_to(completion)
         try:
             with closing(iter(completion)) as pieces:  # type: ignore[type-var]
                 for piece in pieces:
+                    if not reply.heard:
+                        self._breaker.answered(provider)
                     reply.feed(piece)
                     self._pump.wake()
         except Aborted:
@@ -209,10 +233,6 @@ class Runner:
             raise
         finally:
             reply.stop_listening()
-
-    def _hint(self, conversation_id: str, turn_id: str | None) -> None:
-        if turn_id:
-            self._hints.reply(conversation_id, turn_id)
 
 
 def _backoff(attempt: int) -> float:

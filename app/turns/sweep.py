@@ -9,6 +9,7 @@ from app.ledger import Ledger
 from app.ledger.presence import Presence
 from app.logs import get_logger
 from app.turns.hints import Hints
+from app.turns.starts import Starts
 
 
 class Sweeper:
@@ -16,7 +17,7 @@ class Sweeper:
 
     def __init__(self, ledger: Ledger, hints: Hints, presence: Presence, *, seconds: float) -> None:
         self._ledger = ledger
-        self._hints = hints
+        self._starts = Starts(ledger, hints)
         self._presence = presence
         self._seconds = seconds
         self._stopped = False
@@ -34,7 +35,7 @@ class Sweeper:
         overdue = self._ledger.sweep()
         for conversation_id, turn_id in overdue:
             self._log.info("turn is overdue", conversation_id=conversation_id, turn_id=turn_id)
-            self._hints.reply(conversation_id, turn_id)
+            self._starts.start(conversation_id, turn_id)
         return len(overdue)
 
     def _run(self) -> None:

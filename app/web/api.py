@@ -6,17 +6,21 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from app.errors import Invalid
 from app.services import WebServices
-from app.web.identity import address_of, session_of
+from app.web.archive import add_archive
+from app.web.identity import session_of
 from app.web.origins import Origins, guard_origins
-from app.web.payloads import MAX_PAGE, ListConversations, Message, Settings, json_object, parse
+from app.web.payloads import MAX_PAGE, ListConversations, SearchConversations, Settings, json_object, parse
 from app.web.sessions import add_sessions
+from app.web.turns import add_turns
 
 
 def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C901 (a list of routes)
     api = Blueprint("api", __name__, url_prefix="/api")
-    ledger, chat, limits = services.ledger, services.chat, services.limits
+    ledger, chat = services.ledger, services.chat
     guard_origins(api, origins)
     add_sessions(api, services, origins)
+    add_turns(api, services)
+    add_archive(api, services)
 
     @api.before_request
     def authenticate() -> None:
@@ -35,8 +39,12 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
 
     @api.get("/conversations")
     def list_conversations() -> Response:
-        asked = parse(ListConversations, _query())
-        page = ledger.conversations(g.session.id, asked.cursor, asked.limit)
+        if "q" in request.args:
+            search = parse(SearchConversations, _query())
+            page = services.archive.search(g.session.id, search.q, search.cursor, search.limit)
+        else:
+            asked = parse(ListConversations, _query())
+            page = ledger.conversations(g.session.id, asked.cursor, asked.limit)
         return jsonify({"conversations": page.items, "more": page.more, "cursor": page.cursor})
 
     @api.post("/conversations")
@@ -67,12 +75,6 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
     def list_messages(conversation_id: str) -> Response:
         page = ledger.history(g.session.id, conversation_id, request.args.get("before"), _limit())
         return jsonify({"messages": page.items, "more": page.more})
-
-    @api.post("/conversations/<conversation_id>/messages")
-    def send_message(conversation_id: str) -> tuple[Response, int]:
-        turn = parse(Message, _body()).turn()
-        limits.turn(g.session.id, address_of(request), conversation_id, turn.client_id)
-        return jsonify(chat.send(g.session.id, conversation_id, turn)), 202
 
     @api.post("/conversations/<conversation_id>/turns/<turn_id>/stop")
     def stop_turn(conversation_id: str, turn_id: str) -> Response:

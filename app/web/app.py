@@ -20,6 +20,7 @@ from app.web.headers import SecurityHeaders
 from app.web.metrics import make_metrics
 from app.web.origins import Origins
 from app.web.pages import make_pages
+from app.web.reference import make_reference
 from app.web.requests import follow_requests
 from app.web.sockets import Sockets
 
@@ -32,7 +33,7 @@ PING_TIMEOUT = 20
 
 def create_app(services: WebServices) -> Flask:
     settings = services.settings
-    app = Flask("parley", root_path=str(ROOT), static_folder="static", template_folder="templates")
+    app = Flask("parley", root_path=str(ROOT), static_folder=None, template_folder="templates")
     app.config["MAX_CONTENT_LENGTH"] = _largest_payload(settings.max_message_chars)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     origins = Origins(settings.allowed_origins)
@@ -54,7 +55,8 @@ def create_app(services: WebServices) -> Flask:
     _use_own_websocket(socketio)
     Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
-    app.register_blueprint(make_pages(services))
+    app.register_blueprint(make_reference(ROOT / "static"))
+    app.register_blueprint(make_pages(services, ROOT / "static"))
     app.register_blueprint(make_metrics(services))
     follow_requests(app)
     _answer_errors(app)

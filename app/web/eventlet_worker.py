@@ -34,6 +34,8 @@ class EventletWorker(Worker):
                 listener,
                 self.wsgi,
                 custom_pool=eventlet.GreenPool(self.cfg.worker_connections),
+                # An answer that streams is sent as it comes.
+                minimum_chunk_size=1,
                 log_output=False,
                 debug=False,
             )

@@ -1,19 +1,35 @@
-"""The chat page and the health checks."""
+"""The chat page, its files, and the health checks."""
 
-from flask import Blueprint, Response, jsonify, render_template
+from functools import cache
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, jsonify, render_template, request
 
 from app.connections import UNREACHABLE
 from app.services import WebServices
+from app.web.assets import ASK_FIRST, Asset, Assets
 
 
-def make_pages(services: WebServices) -> Blueprint:
+def make_pages(services: WebServices, static: Path) -> Blueprint:
     pages = Blueprint("pages", __name__)
+    assets = Assets(static)
+
+    @cache
+    def rendered() -> Asset:
+        """The same for everybody; what it shows comes over Socket.IO."""
+        return Asset(render_template("index.html", asset=assets.url).encode(), "text/html; charset=utf-8")
 
     @pages.get("/")
     @pages.get("/c/<_conversation_id>")
-    def page(_conversation_id: str = "") -> str:
-        """The same for everybody; what it shows comes over Socket.IO."""
-        return render_template("index.html")
+    def page(_conversation_id: str = "") -> Response:
+        return rendered().response(request, ASK_FIRST)
+
+    @pages.get("/static/<version>/<path:name>")
+    def static_file(version: str, name: str) -> Response:
+        asset = assets.find(name)
+        if asset is None:
+            abort(404)
+        return asset.response(request, assets.cache_of(version))
 
     @pages.get("/healthz")
     def healthz() -> Response:

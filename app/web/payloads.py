@@ -64,6 +64,16 @@ class SendMessage(Message):
     conversation_id: ConversationId | None = None
 
 
+class Waiting(Payload):
+    """Over HTTP: how many seconds the answer may wait for the reply."""
+
+    wait: float = Field(0, ge=0, le=60)
+
+
+class PostMessage(Message, Waiting):
+    pass
+
+
 class Regenerate(Asked):
     conversation_id: ConversationId
     message_id: MessageId
@@ -79,6 +89,14 @@ class EditMessage(Asked):
 
     def turn(self) -> NewTurn:
         return self._turn(self.text, edited=self.message_id)
+
+
+class PostRegenerate(Regenerate, Waiting):
+    pass
+
+
+class PostEdit(EditMessage, Waiting):
+    pass
 
 
 class SelectBranch(ConversationRef):
@@ -111,6 +129,12 @@ class ListConversations(Payload):
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
+class SearchConversations(Payload):
+    q: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}-[0-9a-z]{26}(-[0-9]{1,20})?$")] | None = None
+    limit: int = Field(50, ge=1, le=MAX_PAGE)
+
+
 P = TypeVar("P", bound=Payload)
 
 
@@ -135,4 +159,5 @@ def parse(model: type[P], *arguments: Any) -> P:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         field = str(first["loc"][0])[:64] if first["loc"] else None
-        raise Invalid(f"{field}: {first['msg']}" if field else first["msg"], field=field) from None
+        place = ".".join(str(part) for part in first["loc"])[:200]
+        raise Invalid(f"{place}: {first['msg']}" if field else first["msg"], field=field) from None

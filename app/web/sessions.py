@@ -35,7 +35,7 @@ def add_sessions(api: Blueprint, services: WebServices, origins: Origins) -> Non
 
     @api.get("/session")
     def show_session() -> Response:
-        return jsonify(_described(g.session))
+        return jsonify(_described(g.session) | {"usage": services.ledger.usage(g.session.id)})
 
     @api.post("/session/rotate")
     def rotate_session() -> Response:

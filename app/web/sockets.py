@@ -11,11 +11,12 @@ from flask_socketio import SocketIO
 
 from app.connections import UNREACHABLE
 from app.errors import AppError, Internal, Invalid, NotFound, Unauthorized, Unavailable
-from app.ledger import Snapshot
+from app.ledger import Tail
 from app.ledger.keys import conversation_room, owner_room
 from app.logs import get_logger
 from app.services import WebServices
 from app.web.connections import NAMESPACE, Connections
+from app.web.event_stream import opened
 from app.web.identity import address_of, session_of_handshake
 from app.web.origins import Origins
 from app.web.payloads import (
@@ -76,19 +77,9 @@ class Sockets:
         was_in = self._is_in(asked.conversation_id)
         self._enter(owner, asked.conversation_id)
         found = self._ledger.open(owner, asked.conversation_id, asked.after, asked.epoch)
-        if was_in and asked.after is not None and (isinstance(found, Snapshot) or found.events):
+        if was_in and asked.after is not None and not (isinstance(found, Tail) and not found.events):
             self._metrics.gaps.inc()
-        answer: Answer = {"epoch": found.epoch, "seq": found.seq}
-        if isinstance(found, Snapshot):
-            answer["snapshot"] = {
-                "conversation": found.conversation,
-                "messages": found.messages,
-                "more": found.more,
-                "turns": found.turns,
-            }
-        else:
-            answer["events"] = found.events
-        return answer
+        return opened(found)
 
     def close_conversation(self, _owner: str, asked: ConversationRef) -> Answer:
         self._leave(asked.conversation_id)

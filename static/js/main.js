@@ -4,37 +4,48 @@ import { createApp } from './app/app.js';
 import { byId } from './lib/dom.js';
 import { createAnnouncer } from './view/announcer.js';
 import { createComposer } from './view/composer.js';
+import { bindKeyboard } from './view/keyboard.js';
+import { bindMoreMenu } from './view/more-menu.js';
 import { createSidebar } from './view/sidebar.js';
 import { createStatus } from './view/status.js';
 import { bindTheme } from './view/theme.js';
 import { createTopbar } from './view/topbar.js';
 import { createTranscript } from './view/transcript.js';
+import { createUndo } from './view/undo.js';
 
 const app = createApp();
+
+const sidebar = createSidebar(
+  {
+    sidebar: byId('sidebar'),
+    shell: byId('shell'),
+    list: byId('conversations'),
+    search: byId('search'),
+    scrim: byId('scrim'),
+    main: byId('main'),
+    openButton: byId('sidebar-open'),
+    closeButton: byId('sidebar-close'),
+  },
+  app.actions,
+);
 
 const views = [
   createStatus(
     {
       badge: byId('status'),
       label: byId('status-label'),
-      banner: byId('offline'),
-      reason: byId('offline-reason'),
-      retry: byId('offline-retry'),
+      strip: byId('trouble'),
+      reason: byId('trouble-reason'),
+      retry: byId('trouble-retry'),
+      startOver: byId('start-over'),
     },
     app.actions,
   ),
-  createSidebar(
-    {
-      sidebar: byId('sidebar'),
-      list: byId('conversations'),
-      scrim: byId('scrim'),
-      main: byId('main'),
-      openButton: byId('sidebar-open'),
-      closeButton: byId('sidebar-close'),
-    },
+  sidebar,
+  createTopbar(
+    { title: byId('title'), menuButton: byId('conversation-menu'), instructButton: byId('instruct') },
     app.actions,
   ),
-  createTopbar({ title: byId('title'), menuButton: byId('conversation-menu') }, app.actions),
   createTranscript(
     {
       scroller: byId('scroller'),
@@ -59,13 +70,18 @@ const views = [
       notice: byId('notice'),
       noticeText: byId('notice-text'),
       dismiss: byId('notice-dismiss'),
+      editStrip: byId('edit-strip'),
+      editCancel: byId('edit-cancel'),
     },
     app.actions,
   ),
+  createUndo({ toast: byId('undo'), text: byId('undo-text'), button: byId('undo-button') }, app.actions),
   createAnnouncer(byId('announcer')),
 ];
 
 bindTheme(byId('theme'));
+bindMoreMenu(byId('more'), app.actions, app.look);
+bindKeyboard({ actions: app.actions, input: byId('input'), toggleSidebar: sidebar.toggle });
 
 let scheduled = false;
 

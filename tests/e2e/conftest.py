@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
@@ -14,13 +15,20 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 NewPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="package")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("e2e"), environ={"LEASE_SECONDS": "2", "SWEEP_SECONDS": "0.5"}) as stack:
         yield stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def stack(started: Stack) -> Stack:
+    """All of it running, whatever the test before has killed."""
+    started.repair()
+    return started
+
+
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
     assert path, "the browser tests need chromium (Debian: apt install chromium)"
@@ -36,10 +44,24 @@ def new_page(stack: Stack, chromium: Browser) -> Iterator[NewPage]:
     problems: list[str] = []
     contexts = []
 
-    def make(path: str = "/", *, like: Page | None = None, width: int = 1200, height: int = 800) -> Page:
+    def make(
+        path: str = "/",
+        *,
+        like: Page | None = None,
+        width: int = 1200,
+        height: int = 800,
+        scheme: Literal["light", "dark"] = "light",
+        phone: bool = False,
+    ) -> Page:
         if like is None:
-            size = ViewportSize(width=width, height=height)
-            context = chromium.new_context(viewport=size, base_url=stack.webs[0].url)
+            context = chromium.new_context(
+                viewport=ViewportSize(width=width, height=height),
+                base_url=stack.webs[0].url,
+                color_scheme=scheme,
+                has_touch=phone,
+                is_mobile=phone,
+                permissions=["clipboard-read", "clipboard-write"],
+            )
             contexts.append(context)
         else:
             context = like.context

@@ -1,22 +1,11 @@
 """What a person sees in the page."""
 
-import uuid
+from playwright.sync_api import expect
 
-from playwright.sync_api import Page, expect
-
+from tests.e2e.chat import ask, question
 from tests.e2e.conftest import NewPage
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script, words
-
-
-def ask(page: Page, text: str) -> None:
-    box = page.get_by_role("textbox", name="Message")
-    box.fill(text)
-    box.press("Enter")
-
-
-def question(about: str) -> str:
-    return f"{about} {uuid.uuid4().hex}"
 
 
 def test_a_reply_streams_and_survives_a_reload(stack: Stack, new_page: NewPage) -> None:
@@ -29,7 +18,7 @@ def test_a_reply_streams_and_survives_a_reload(stack: Stack, new_page: NewPage) 
     ask(page, text)
 
     reply = page.locator(".row.reply")
-    expect(reply).to_have_class("row reply streaming")
+    expect(reply).to_contain_class("streaming")
     expect(reply.locator("strong")).to_have_text("deep")
     page.reload()
     expect(page.locator(".row.said")).to_contain_text(text)
@@ -61,12 +50,12 @@ def test_tabs_are_level_and_stop_stops(stack: Stack, new_page: NewPage) -> None:
 def test_memory_and_model_are_switched_in_mid_chat(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     ask(page, question("First"))
-    expect(page.locator(".row-foot:visible")).to_have_count(1)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(1)
     page.get_by_role("switch", name="Memory").click()
     page.get_by_label("Model").select_option(label="thinker")
     text = question("Second")
     ask(page, text)
-    expect(page.locator(".row-foot:visible")).to_have_count(2)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(2)
     expect(page.locator(".row.reply .facts").last).to_contain_text("thinker")
     expect(page.locator(".row.reply .facts").last).to_contain_text("without memory")
     sent = stack.model.request(text)
@@ -85,70 +74,21 @@ def test_a_failure_is_said_in_words_and_the_chat_goes_on(stack: Stack, new_page:
     expect(page.locator(".problem")).to_contain_text("did not accept")
     expect(page.locator(".problem")).not_to_contain_text("sk-secret")
     ask(page, question("Again"))
-    expect(page.locator(".row-foot:visible .facts").last).to_contain_text("small")
-
-
-def test_what_a_model_writes_cannot_run(stack: Stack, new_page: NewPage) -> None:
-    text = question("Attack")
-    hostile = (
-        "<script>document.title='owned'</script> <img src=x onerror=\"document.title='owned'\"> "
-        "[click](javascript:document.title='owned') ![x](https://tracker.example/x.png) "
-        "<a href='https://example.com' target=_self>out</a> [link](https://example.com) "
-        "<iframe srcdoc='<script>parent.document.title=1</script>'></iframe> <style>body{display:none}</style> end"
-    )
-    stack.model.answer(text, Script([hostile]))
-    page = new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    ask(page, text)
-    prose = page.locator(".row.reply .prose")
-    expect(page.locator(".row-foot:visible")).to_have_count(1)
-    expect(prose).to_contain_text("end")
-    assert prose.locator("script, img, iframe, style, [onerror], [style], a[href^='javascript']").count() == 0
-    assert all("noopener" in (link.get_attribute("rel") or "") for link in prose.locator("a").all())
-    assert page.title() != "owned"
-    assert [url for url in asked if not url.startswith((stack.webs[0].url, "data:"))] == []
+    expect(page.locator(".reply .row-foot:visible .facts").last).to_contain_text("small")
 
 
 def test_redis_away_is_said_and_healed(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     ask(page, question("Before"))
-    expect(page.locator(".row-foot:visible")).to_have_count(1)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(1)
     stack.redis.kill()
     text = question("During")
     ask(page, text)
     expect(page.locator(".row.said").last).to_contain_text("database")
     stack.redis.start()
-    expect(page.locator(".row-foot:visible")).to_have_count(2, timeout=40_000)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(2, timeout=40_000)
     expect(page.locator(".row.said")).to_have_count(2)
     assert len(stack.model.requests(text)) == 1
-
-
-def test_the_page_goes_on_when_the_web_process_is_killed(stack: Stack, new_page: NewPage) -> None:
-    text, gate = question("Outlive"), Gate()
-    stack.model.answer(text, Script([*words("Still "), Hold(gate), *words("here.")]))
-    page = new_page()
-    ask(page, text)
-    expect(page.locator(".row.reply .prose")).to_contain_text("Still")
-    stack.webs[0].kill()
-    expect(page.locator("#status")).to_have_attribute("data-status", "offline")
-    gate.open()
-    stack.repair()
-    expect(page.locator(".row.reply .prose")).to_have_text("Still here.", timeout=40_000)
-    expect(page.locator("#status")).to_have_attribute("data-status", "online")
-
-
-def test_a_worker_killed_in_mid_reply_leaves_one_whole_reply(stack: Stack, new_page: NewPage) -> None:
-    text, gate = question("Survive"), Gate()
-    stack.model.answer(text, Script([*words("Half of "), Hold(gate)]), Script(words("All of it.")))
-    page = new_page()
-    ask(page, text)
-    expect(page.locator(".row.reply .prose")).to_contain_text("Half of")
-    stack.workers[0].kill()
-    stack.repair()
-    expect(page.locator(".row.reply .prose")).to_have_text("All of it.", timeout=40_000)
-    expect(page.locator(".row.reply")).to_have_count(1)
-    gate.open()
 
 
 def test_a_phone_shows_all_of_it(stack: Stack, new_page: NewPage) -> None:
@@ -158,7 +98,7 @@ def test_a_phone_shows_all_of_it(stack: Stack, new_page: NewPage) -> None:
     )
     page = new_page(width=360, height=740)
     ask(page, text)
-    expect(page.locator(".row-foot:visible")).to_have_count(1)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.get_by_role("button", name="Conversations").click()
     expect(page.get_by_role("navigation", name="Conversations")).to_contain_text("Wide")

@@ -80,6 +80,9 @@ OPEN_ROUTES = {
     "GET /healthz",
     "GET /metrics",  # of nobody in particular; see test_metrics.py
     "GET /readyz",
+    "GET /api/openapi.json",
+    "GET /api/asyncapi.json",
+    "GET /api/docs",
     "POST /api/sessions",
 }
 # Route → (body, status for whose it is).
@@ -87,7 +90,18 @@ ROUTES_ABOUT_ONE: dict[str, tuple[Callable[[], Any], int]] = {
     "GET /api/conversations/<conversation_id>": (lambda: None, 200),
     "GET /api/conversations/<conversation_id>/messages": (lambda: None, 200),
     "PATCH /api/conversations/<conversation_id>": (lambda: {"title": "x"}, 200),
+    "GET /api/conversations/<conversation_id>/events": (lambda: None, 200),
+    "GET /api/conversations/<conversation_id>/export": (lambda: None, 200),
     "POST /api/conversations/<conversation_id>/messages": (lambda: {"text": "x", "client_id": client_id()}, 202),
+    "POST /api/conversations/<conversation_id>/messages/<reply_id>/regenerate": (
+        lambda: {"client_id": client_id()},
+        202,
+    ),
+    "POST /api/conversations/<conversation_id>/messages/<message_id>/edit": (
+        lambda: {"text": "x", "client_id": client_id()},
+        202,
+    ),
+    "POST /api/conversations/<conversation_id>/messages/<message_id>/select": (lambda: None, 200),
     "POST /api/conversations/<conversation_id>/turns/<turn_id>/stop": (lambda: None, 200),
     "POST /api/conversations/<conversation_id>/clear": (lambda: None, 200),
     "DELETE /api/conversations/<conversation_id>": (lambda: None, 204),
@@ -97,6 +111,16 @@ ROUTES_ABOUT_ONESELF: dict[str, tuple[Callable[[], Any], int]] = {
     "GET /api/models": (lambda: None, 200),
     "GET /api/conversations": (lambda: None, 200),
     "POST /api/conversations": (dict, 201),
+    "POST /api/conversations/import": (
+        lambda: {
+            "format": "parley.conversation",
+            "version": 1,
+            "conversation": {"created_at": "2026-01-31"},
+            "messages": [],
+            "head": None,
+        },
+        201,
+    ),
     "POST /api/session/rotate": (lambda: None, 200),
     "DELETE /api/session": (lambda: None, 204),
 }
@@ -128,7 +152,10 @@ def answered(client: ChatClient) -> Ids:
 
 def path_of(route: str, ids: Ids) -> tuple[str, str]:
     method, path = route.split(" ")
-    return method, path.replace("<conversation_id>", ids.conversation).replace("<turn_id>", ids.turn)
+    named = {"conversation": ids.conversation, "turn": ids.turn, "message": ids.message, "reply": ids.reply}
+    for name, value in named.items():
+        path = path.replace(f"<{name}_id>", value)
+    return method, path
 
 
 def ended(stack: Stack, owner: ChatClient) -> Session:
@@ -220,7 +247,8 @@ def test_a_route_about_anothers_conversation(stack: Stack, route: str) -> None:
     assert set(anothers.headers) == set(never.headers)
     assert stack.api(owner.session).get(f"/api/conversations/{ids.conversation}") == before
     method, path = path_of(route, ids)
-    assert stack.api(owner.session)(method, path, json=body()).status_code == status
+    with stack.api(owner.session)(method, path, json=body(), stream=True) as answer:
+        assert answer.status_code == status
 
 
 @pytest.mark.parametrize("route", ROUTES_ABOUT_ONESELF)

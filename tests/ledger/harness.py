@@ -8,7 +8,16 @@ import orjson
 from redis import Redis
 
 from app.ledger import Accepted, Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, NewTurn, Write
-from app.ledger.keys import PARTS, conversation_keys, due_key, listing_key, new_conversation_id, usage_key
+from app.ledger.keys import (
+    PARTS,
+    active_key,
+    conversation_keys,
+    due_key,
+    listing_key,
+    new_conversation_id,
+    usage_key,
+    waiting_key,
+)
 from app.ledger.ledger import LedgerOptions
 from app.ledger.models import Json
 
@@ -16,6 +25,7 @@ CHANNEL = "rooms/"
 TTL = 86_400_000
 LEASE = 10_000
 MAX_QUEUED = 3
+MANY = 1000
 # 2026-01-31T12:00:00Z
 START = 1_769_860_800_000
 
@@ -188,22 +198,23 @@ class Lab:
         pipeline.xrange(self.key(conversation_id, "log"))
         pipeline.zscore(due_key(conversation_id[:2]), conversation_id)
         pipeline.zscore(listing_key(self.owner), conversation_id)
+        pipeline.zrange(waiting_key(conversation_id[:2]), 0, -1)
+        pipeline.smembers(active_key(self.owner))
         found: list[Any] = pipeline.execute()
         return found
 
     def ttls(self, conversation_id: str) -> dict[str, int]:
         """Of each key there is, in ms; -1 where it would stay for ever."""
         keys = dict(zip(PARTS, conversation_keys(conversation_id), strict=False))
-        keys |= {"listing": listing_key(self.owner), "usage": usage_key(self.owner)}
+        owners = {"listing": listing_key, "usage": usage_key, "active": active_key}
+        keys |= {name: key(self.owner) for name, key in owners.items()}
         found = {name: int(self.redis.pttl(key)) for name, key in keys.items()}
         return {name: ttl for name, ttl in found.items() if ttl != -2}
 
 
-def make_ledger(
-    redis: Redis, clock: Callable[[], int], *, relay: Redis | None = None, max_queued: int = MAX_QUEUED
-) -> Ledger:
-    options = LedgerOptions(channel=CHANNEL, conversation_ttl=TTL, lease=LEASE, max_queued=max_queued)
-    return Ledger(redis, options, relay=relay, clock=clock)
+def make_ledger(redis: Redis, clock: Callable[[], int], *, relay: Redis | None = None, **options: int) -> Ledger:
+    options = {"lease": LEASE, "max_queued": MAX_QUEUED, "max_active": MANY, **options}
+    return Ledger(redis, LedgerOptions(channel=CHANNEL, conversation_ttl=TTL, **options), relay=relay, clock=clock)
 
 
 def make_lab(redis: Redis, *, relay: Redis | None = None) -> Lab:

@@ -290,7 +290,7 @@ def test_every_key_has_a_ttl_at_every_moment(lab: Lab) -> None:
     look()
     lab.send(conversation_id)
     look()
-    assert seen == {*PARTS, "listing", "usage"}
+    assert seen == {*PARTS, "listing", "usage", "active"}
     created = lab.ledger.create(lab.owner)["id"]
     assert -1 not in lab.ttls(created).values()
 
@@ -328,4 +328,4 @@ def test_a_conversation_that_expired_is_not_found(lab: Lab) -> None:
     assert lab.due(conversation_id) is None
     assert lab.try_claim(conversation_id, turn_id) == Gone()
     # Without its owner, a claim that comes late must not leave a key for ever either.
-    assert set(lab.ttls(conversation_id)) == {"listing"}
+    assert set(lab.ttls(conversation_id)) == {"listing", "active"}

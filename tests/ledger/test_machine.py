@@ -19,7 +19,7 @@ from redis import Redis
 
 from app.errors import Conflict, NotFound, QueueFull
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, NewTurn, Snapshot, Write, ledger
-from app.ledger.keys import PARTS, conversation_keys, new_conversation_id, waiting_key
+from app.ledger.keys import PARTS, conversation_keys, new_conversation_id, ready_key
 from app.ledger.ledger import GRACE_MS, LONGEST_PAUSE_MS, MAX_ATTEMPTS
 from app.ledger.models import Json
 from tests.ledger.harness import CHANNEL, LEASE, MAX_QUEUED, PROVIDERS, Tap, make_lab
@@ -654,7 +654,7 @@ class Machine(RuleBasedStateMachine):
         if due is not None:
             assert due <= self.clock.now + LONGEST_PAUSE_MS
             assert talk.holder is None or due >= min(talk.lease_end, self.clock.now)
-        waiting = self.redis.zscore(waiting_key(talk.id[:2]), talk.id) is not None
+        waiting = self.redis.zscore(ready_key(talk.id[:2]), talk.id) is not None
         if not talk.queue or talk.holder is None:
             assert waiting == bool(talk.queue), "it counts as waiting until somebody works on it"
         else:

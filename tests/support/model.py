@@ -22,6 +22,8 @@ class Model:
         self.upstream.respond = self._respond
         self._closed = ClosedPort()
         self._scripts: dict[str, deque[Script]] = defaultdict(deque)
+        # rpm, tpm of the provider `chat`
+        self.rates: dict[str, int] = {}
         self._background: list[tuple[str, str, Script]] = []
 
     def start(self) -> Self:
@@ -38,7 +40,7 @@ class Model:
         shared = {"base_url": self.upstream.base_url, "api_key": API_KEY}
         return json.dumps(
             [
-                {"name": "chat", "models": ["small", "large", "common"], "api": "chat", **shared},
+                {"name": "chat", "models": ["small", "large", "common"], "api": "chat", **shared, **self.rates},
                 {"name": "responses", "models": ["thinker", "common"], "api": "responses", **shared},
                 {"name": "dead", "models": ["none"], "base_url": f"http://127.0.0.1:{self._closed.number}/v1"},
             ]

@@ -24,6 +24,7 @@ PLENTY = {
     "RATE_LIMIT_SESSIONS": "100000/minute",
     "EVENT_RATE": "100000/second",
     "MAX_CONNECTIONS_IP": "10000",
+    "MAX_ACTIVE_TURNS": "1000",
 }
 # Stacks that are up, for the report of a test that fails.
 running_stacks: list["Stack"] = []

@@ -1,7 +1,7 @@
 """What every answer says to browsers, and what is believed of what they and proxies say."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from app.settings import ProviderConfig, Settings
 from app.web.app import create_app
 from app.web.headers import HSTS, SECURITY_HEADERS
 from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer
 from tests.unit.test_extension_points import NoHints
 
 FRIEND = "https://friend.example.com"
@@ -31,7 +32,7 @@ def make_app() -> MakeApp:
     provider = ProviderConfig(name="x", base_url="http://127.0.0.1:1/v1", models=("m",))
 
     def make(**settings: Any) -> Flask:
-        return create_app(build_web(Settings(redis_url=nowhere, providers=(provider,), **settings), NoHints()))
+        return create_app(build_web(Settings(providers=(provider,), **{"redis_url": nowhere, **settings}), NoHints()))
 
     return make
 
@@ -163,6 +164,12 @@ def test_programs_send_no_origin(make_app: MakeApp) -> None:
 # --- AUTH=proxy -------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis"), aof=False) as server:
+        yield server
+
+
 def behind_proxy(make_app: MakeApp, **more: Any) -> Flask:
     return make_app(
         auth="proxy", auth_proxy_header="X-User", auth_proxy_addresses=("10.0.0.0/8", "2001:db8::1"), **more
@@ -170,8 +177,8 @@ def behind_proxy(make_app: MakeApp, **more: Any) -> Flask:
 
 
 @pytest.mark.parametrize("peer", ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1"])
-def test_who_the_proxy_names(make_app: MakeApp, peer: str) -> None:
-    app = behind_proxy(make_app)
+def test_who_the_proxy_names(make_app: MakeApp, redis: RedisServer, peer: str) -> None:
+    app = behind_proxy(make_app, redis_url=redis.url)
     ada, again, bob = (ask(app, "GET", "/api/session", peer=peer, X_User=user) for user in ("ada", "ada ", "bob"))
     assert ada.json is not None
     assert bob.json is not None
@@ -186,8 +193,8 @@ def test_what_others_say_of_themselves(make_app: MakeApp, peer: str) -> None:
     assert ask(behind_proxy(make_app), "GET", "/api/session", peer=peer, X_User="ada").status_code == 401
 
 
-def test_a_forwarded_address_makes_nobody_a_proxy(make_app: MakeApp) -> None:
-    app = behind_proxy(make_app, trusted_proxies=1)
+def test_a_forwarded_address_makes_nobody_a_proxy(make_app: MakeApp, redis: RedisServer) -> None:
+    app = behind_proxy(make_app, redis_url=redis.url, trusted_proxies=1)
     answer = ask(app, "GET", "/api/session", peer="192.0.2.1", X_User="ada", X_Forwarded_For="10.1.2.3")
     assert answer.status_code == 401
     answer = ask(app, "GET", "/api/session", peer="10.1.2.3", X_User="ada", X_Forwarded_For="192.0.2.1")

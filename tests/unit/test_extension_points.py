@@ -16,10 +16,13 @@ from app.web.app import create_app
 
 
 class NoHints:
-    def reply(self, conversation_id: str, turn_id: str) -> None:
+    def reply(self, conversation_id: str, turn_id: str, rank: int) -> None:
         raise AssertionError("nothing is sent here")
 
-    title = summary = reply
+    def title(self, conversation_id: str, reply_id: str) -> None:
+        raise AssertionError("nothing is sent here")
+
+    summary = title
 
 
 @pytest.fixture(params=["gevent", "eventlet"])

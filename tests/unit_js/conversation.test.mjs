@@ -25,7 +25,7 @@ test('the saved message replaces what was streamed', () => {
 
 test('a reply stands after its question, whatever was queued meanwhile', () => {
   const queued = [
-    event(6, 'message.created', { message: user('m2', 't2', 'm1') }),
+    event(6, 'message.created', { message: user('m2', 't2', 'r1') }),
     event(7, 'turn.queued', { turn_id: 't2', message_id: 'm2', position: 1 }),
   ];
   const done = event(8, 'turn.finished', { turn_id: 't1', status: 'done', message: reply('r1', 'm1', 't1') });
@@ -57,7 +57,8 @@ test('waiting to try again is over with the next word', () => {
     ...story().slice(0, 3),
     event(4, 'turn.retrying', { turn_id: 't1', reason: '503', delay: 2 }),
   ]);
-  assert.deepEqual(retrying.turns[0].retrying, { reason: '503', delay: 2 });
+  const at = '2030-01-01T00:00:00Z';
+  assert.deepEqual(retrying.turns[0].retrying, { reason: '503', delay: 2, at });
   assert.equal(after([event(5, 'turn.delta', { turn_id: 't1', text: 'a' })], retrying).turns[0].retrying, null);
 });
 
@@ -101,4 +102,56 @@ test('a page of older messages goes in front, unless the conversation has change
   const page = { messages: [user('a', 'a'), user('b', 'b')], more: false };
   assert.deepEqual(ids(withOlder(known, 'c', page)), ['a', 'b', 'c']);
   assert.equal(withOlder(known, 'x', page), known);
+});
+
+const talk = () => [
+  ...story(),
+  event(7, 'message.created', { message: user('m2', 't2', 'r1') }),
+  event(8, 'turn.queued', { turn_id: 't2', message_id: 'm2', position: 0 }),
+  event(9, 'turn.finished', { turn_id: 't2', status: 'done', message: reply('r2', 'm2', 't2') }),
+];
+
+test('a message that is answered anew is the end of what is shown', () => {
+  const state = after([...talk(), event(10, 'turn.queued', { turn_id: 't3', message_id: 'm1', position: 0 })]);
+  assert.deepEqual(ids(state), ['m1']);
+  assert.equal(state.stale, false);
+  const versions = ['r1', 'r3'];
+  const saved = reply('r3', 'm1', 't3', { versions });
+  const done = after([event(11, 'turn.finished', { turn_id: 't3', status: 'done', message: saved })], state);
+  assert.deepEqual(done.messages.at(-1).versions, versions);
+  assert.deepEqual(ids(done), ['m1', 'r3']);
+});
+
+test('an edited message begins another branch where the old one stood', () => {
+  const second = event(10, 'message.created', { message: user('m2b', 't3', 'r1') });
+  assert.deepEqual(ids(after([...talk(), second])), ['m1', 'r1', 'm2b']);
+  const first = event(10, 'message.created', { message: user('m1b', 't3', null) });
+  assert.deepEqual(ids(after([...talk(), first])), ['m1b']);
+});
+
+test('a message after an earlier reply cuts what came after that', () => {
+  const earlier = [...talk(), event(10, 'message.created', { message: user('m3', 't3', 'r2') })];
+  const branched = event(11, 'message.created', { message: user('m4', 't4', 'r2') });
+  assert.deepEqual(ids(after([...earlier, branched])), ['m1', 'r1', 'm2', 'r2', 'm4']);
+});
+
+test('another branch, or one that goes off from what was never loaded, asks for a new snapshot', () => {
+  const chosen = event(10, 'conversation.updated', { conversation: { id: 'c' }, head: 'r2' });
+  assert.equal(after([...talk(), chosen]).stale, true);
+  assert.equal(after([...talk(), event(10, 'conversation.updated', { conversation: { id: 'c' } })]).stale, false);
+  assert.equal(after([...talk(), event(10, 'turn.queued', { turn_id: 't3', message_id: 'old' })]).stale, true);
+  assert.equal(after([...talk(), event(10, 'message.created', { message: user('m9', 't9', 'old') })]).stale, true);
+});
+
+test('a reply on a branch that is not shown is not shown', () => {
+  const elsewhere = event(10, 'turn.finished', { turn_id: 't9', status: 'done', message: reply('r9', 'm9', 't9') });
+  assert.deepEqual(ids(after([...talk(), elsewhere])), ['m1', 'r1', 'm2', 'r2']);
+});
+
+test('reasoning grows beside the reply, and a later attempt clears both', () => {
+  const thinking = [4, 5].map((seq) => event(seq, 'turn.reasoning', { turn_id: 't1', text: `${seq} ` }));
+  const state = after([...story().slice(0, 3), ...thinking, event(6, 'turn.delta', { turn_id: 't1', text: 'So' })]);
+  assert.deepEqual([state.turns[0].reasoning, state.turns[0].text], ['4 5 ', 'So']);
+  const anew = after([event(7, 'turn.started', { turn_id: 't1', attempt: 2 })], state);
+  assert.deepEqual([anew.turns[0].reasoning, anew.turns[0].text], ['', '']);
 });

@@ -20,7 +20,7 @@ export const reply = (id, parent_id, turn_id, more = {}) => ({
   provider: 'local',
   model: 'tiny',
   usage: null,
-  versions: 1,
+  versions: [id],
   ...more,
 });
 

@@ -126,3 +126,17 @@ test('nothing is changed in place', () => {
   assert.deepEqual(log, before);
   assert.equal(withState(log, log.state), log);
 });
+
+test('another branch is a gap that only a snapshot closes', () => {
+  const chosen = event(7, 'conversation.updated', { conversation: { id: 'c' }, head: 'r0' });
+  const { log, gap } = receive(feed(fresh(), story()), chosen);
+  assert.equal(gap, true);
+  assert.deepEqual(position(log), {});
+  const messages = [user('m1', 't1'), reply('r0', 'm1', 't0')];
+  const closing = opened(log, { epoch: 'e1', seq: 7, snapshot: snapshot({ messages }) });
+  assert.equal(closing.gap, false);
+  assert.deepEqual(closing.log.state.messages, messages);
+  assert.deepEqual(position(closing.log), { after: 7, epoch: 'e1' });
+  const late = opened(log, { epoch: 'e1', seq: 6, snapshot: snapshot() });
+  assert.equal(late.gap, true);
+});

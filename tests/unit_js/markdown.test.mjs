@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { grown } from '../../static/js/view/markdown/fence.js';
 import {
   blocksOf,
+  continuesList,
   hasDefinitions,
   htmlOf,
   htmlOfOpen,
@@ -62,4 +64,58 @@ test('link targets that are defined elsewhere are noticed', () => {
   assert.equal(hasDefinitions('[a]: http://example.org'), true);
   assert.equal(hasDefinitions('[a](b): c'), false);
   assert.match(whole('see [a]\n\n[a]: http://example.org'), /href="http:\/\/example.org"/);
+});
+
+test('formulas are told apart from money and from code', () => {
+  assert.equal(whole('so $x^2$ is'), '<p>so <code class="math">x^2</code> is</p>');
+  assert.equal(whole(String.raw`and \(a_1\)`), '<p>and <code class="math">a_1</code></p>');
+  assert.equal(whole('it costs $5 or $10'), '<p>it costs $5 or $10</p>');
+  assert.equal(whole('`$x$`'), '<p><code>$x$</code></p>');
+  assert.equal(whole('$a<b$'), '<p><code class="math">a&#60;b</code></p>');
+  for (const text of ['$$\nx\n$$', String.raw`\[ x \]`]) {
+    assert.equal(whole(text), '<p><code class="math display">x</code></p>');
+  }
+  assert.deepEqual(
+    blocksOf('words\n$$\nx\n$$\nmore').map(({ token }) => token.type),
+    ['paragraph', 'display', 'paragraph'],
+  );
+});
+
+test('a formula that is still being written is not shown, and what is complete is', () => {
+  assert.equal(open('so $x^2 + '), '<p>so</p>');
+  assert.equal(open('so $'), '<p>so</p>');
+  assert.equal(open('so $x^2$ and $y'), '<p>so <code class="math">x^2</code> and</p>');
+  assert.equal(open('so $x^2$ and more'), '<p>so <code class="math">x^2</code> and more</p>');
+  assert.equal(open('use `$HOME` to'), '<p>use <code>$HOME</code> to</p>');
+  assert.equal(open('use `$HO'), '<p>use <code>$HO</code></p>');
+  assert.equal(open('it costs $5 and'), '<p>it costs $5 and</p>');
+  assert.equal(open(String.raw`and \(a_`), '<p>and</p>');
+  assert.equal(open('$$\n\\frac1'), '');
+});
+
+test('a long list is cut into parts, wherever it has got to, and counts on', () => {
+  const text = Array.from({ length: 30 }, (_, at) => `${at + 1}. item *${at}*\n   more\n`).join('');
+  for (let end = 400; end <= text.length; end += 1) {
+    const parts = blocksOf(text.slice(0, end));
+    assert.ok(parts.every(({ token }) => token.items.length <= 12));
+    assert.equal(parts.map(({ raw }) => raw).join('').trimEnd(), text.slice(0, end).trimEnd());
+  }
+  const parts = blocksOf(text);
+  assert.deepEqual(
+    parts.map(({ token }) => token.start),
+    [1, 13, 25],
+  );
+  assert.ok(continuesList(parts[0], parts[1]));
+  assert.ok(!continuesList(parts[0], blocksOf('- x')[0]));
+});
+
+test('code that goes on is the same as code that is parsed as a whole, and its end is left to the parser', () => {
+  const text = '```py\nx = 1\n\ny = `2`\n';
+  let block = blocksOf('```py\n')[0];
+  for (const sign of text.slice(6)) block = grown(block, sign);
+  assert.equal(block.raw, text);
+  assert.equal(block.token.text, blocksOf(text)[0].token.text);
+  assert.equal(grown(block, '```'), null);
+  assert.equal(grown(grown(block, '``'), '`'), null);
+  assert.equal(grown(blocksOf('```py')[0], '\n'), null);
 });

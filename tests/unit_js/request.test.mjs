@@ -41,6 +41,16 @@ test('the server says how long to wait', async () => {
   assert.deepEqual(waited, [3000]);
 });
 
+test('a limit is waited out, if the server says for how long', async () => {
+  for (const code of ['rate_limited', 'queue_full']) {
+    const { waited, pause } = pauses();
+    const heard = [];
+    const onPause = (error, milliseconds) => heard.push([error.code, milliseconds]);
+    await request(linkWith(refusal(code, { retry_after: 7 }), { ok: true }), 'x', {}, { pause, onPause });
+    assert.deepEqual([waited, heard], [[7000], [[code, 7000]]]);
+  }
+});
+
 test('a final no is final', async () => {
   for (const code of ['rate_limited', 'queue_full', 'invalid', 'too_large', 'not_found', 'conflict', 'internal']) {
     const link = linkWith(refusal(code, { field: 'text' }), { ok: true });

@@ -77,7 +77,7 @@ test('the page preloads exactly the modules it starts with', () => {
   visit('js/main.js');
   needed.delete('js/main.js');
   const preloaded = [
-    ...TEMPLATE.matchAll(/modulepreload" href="\{\{ url_for\('static', filename='([^']+)'\) \}\}"/g),
+    ...TEMPLATE.matchAll(/modulepreload" href="\{\{ asset\('([^']+)'\) \}\}"/g),
   ].map(([, path]) => path);
   assert.deepEqual(preloaded.toSorted(), [...needed].toSorted());
 });
@@ -91,7 +91,7 @@ test('every symbol that is used is drawn', () => {
   const sources = modules.map((module) => readFileSync(join(STATIC, module), 'utf8')).join('\n');
   const used = new Set([
     ...[...TEMPLATE.matchAll(/href="#icon-(\w+)"/g)].map(([, name]) => name),
-    ...[...sources.matchAll(/icon\('(\w+)'\)|symbol: '(\w+)'/g)].map(([, a, b]) => a ?? b),
+    ...[...sources.matchAll(/(?:icon|button)\('(\w+)'|symbol: '(\w+)'/g)].map(([, a, b]) => a ?? b),
     ...['check', 'cross'],
   ]);
   assert.deepEqual([...used].toSorted(), [...drawn].toSorted());

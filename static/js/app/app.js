@@ -1,10 +1,14 @@
 // Puts the use cases together, and gives the views what a person can do.
 
-import { createSession } from '../net/api.js';
+import * as api from '../net/api.js';
 import { request } from '../net/request.js';
 import { Link } from '../net/link.js';
 import { isNew } from '../model/lanes.js';
+import { wordsFor } from '../model/words.js';
+import * as storage from '../lib/storage.js';
+import { createBranches } from './branches.js';
 import { createDrafts } from './drafts.js';
+import { createHealth } from './health.js';
 import { createList } from './list.js';
 import { createReading } from './reading.js';
 import * as router from './router.js';
@@ -14,30 +18,57 @@ import { createStore, initial } from './store.js';
 
 const HEALTH_CHECK = 5_000;
 
+// That this browser has had a session: another one is then not begun unasked.
+const SESSION = 'session';
+
 export function createApp() {
   const store = createStore(initial);
   const link = new Link({
-    createSession,
+    createSession: api.createSession,
+    mayBegin: () => !storage.read(SESSION),
     onState: connectionChanged,
     onEvent: (event) => reading.hear(event),
     onActivity: (activity) => list.hear(activity),
   });
-  const notify = { problem, clear, gone: (id) => list.drop(id), deleted, begun };
+  const notify = {
+    problem,
+    clear,
+    gone: (id) => list.drop(id),
+    deleted,
+    begun,
+    made,
+    left: () => startNew({ replace: true }),
+  };
   const drafts = createDrafts({ store });
   const reading = createReading({ store, link, notify });
   const list = createList({ store, link, notify });
   const settings = createSettings({ store, link, list, notify });
   const sending = createSending({ store, link, reading, settings, drafts, notify });
+  const branches = createBranches({ store, link, notify });
+  const health = createHealth({ store });
 
   function connectionChanged(connection) {
-    store.set({ connection });
-    if (connection.status === 'online') catchUp();
+    const wasLost = store.get().connection.status === 'offline';
+    store.set({ connection: { ...connection, again: wasLost && connection.status === 'online' } });
+    if (connection.status !== 'online') return;
+    storage.write(SESSION, true);
+    catchUp();
   }
 
   function catchUp() {
     list.refresh();
     settings.loadCatalogue();
     reading.heal();
+    health.ask();
+  }
+
+  // The old session's conversations are out of reach. What was typed for them is not.
+  function startOver() {
+    drafts.gather(sending.giveUp());
+    storage.erase(SESSION);
+    store.set({ conversations: [], cursor: null, session: null });
+    startNew();
+    link.hurry();
   }
 
   function problem(lane, words) {
@@ -53,6 +84,17 @@ export function createApp() {
     reading.begin(accepted, { id: accepted.conversation_id, title: null, memory: true, ...chosen });
   }
 
+  // A conversation that was made without a message: by its instructions, or from a file.
+  function made(lane, conversation) {
+    const draft = lane === null ? '' : drafts.of(lane);
+    if (draft) {
+      drafts.set(lane, '');
+      drafts.set(conversation.id, draft);
+    }
+    router.go(conversation.id, { replace: lane !== null });
+    reading.open(conversation.id);
+  }
+
   function deleted(id) {
     list.drop(id);
     if (store.get().lane === id) startNew({ replace: true });
@@ -61,6 +103,11 @@ export function createApp() {
   function open(id) {
     if (store.get().lane === id) return;
     router.go(id);
+    show(id);
+  }
+
+  function show(id) {
+    list.markUnread(id, false);
     reading.open(id);
   }
 
@@ -85,25 +132,52 @@ export function createApp() {
   function send() {
     const { lane } = store.get();
     const text = drafts.of(lane).trim();
+    const target = drafts.editing(lane);
     if (!text) return;
-    sending.send(lane, text);
-    drafts.set(lane, '');
+    if (target === null) {
+      sending.send(lane, text);
+      drafts.set(lane, '');
+    } else {
+      sending.edit(lane, target, text);
+      drafts.stopEditing(lane);
+    }
+  }
+
+  function undoRemoval() {
+    const removed = list.undoRemoval();
+    if (removed?.wasOpen) open(removed.id);
+  }
+
+  async function importFrom(file) {
+    const { lane } = store.get();
+    try {
+      made(null, await api.importConversation(JSON.parse(await file.text())));
+    } catch (error) {
+      const why = error instanceof SyntaxError ? 'It is not an exported conversation.' : wordsFor(error);
+      problem(lane, `${file.name} could not be imported. ${why}`);
+    }
   }
 
   function start() {
+    list.removeNow();
     const unsentNewChat = sending.resume();
     const id = router.currentId();
     if (id === null) reading.startNew(unsentNewChat);
-    else reading.open(id);
+    else show(id);
 
-    router.onMove((moved) => (moved === null ? reading.startNew() : reading.open(moved)));
+    router.onMove((moved) => (moved === null ? reading.startNew() : show(moved)));
     addEventListener('online', () => link.hurry());
     document.addEventListener('visibilitychange', () => {
       if (document.hidden) return;
       link.hurry();
+      list.markUnread(store.get().lane, false);
       if (store.get().connection.status === 'online') catchUp();
     });
-    setInterval(() => reading.healIfSilent(), HEALTH_CHECK);
+    addEventListener('pagehide', () => list.removeNow());
+    setInterval(() => {
+      reading.healIfSilent();
+      health.check();
+    }, HEALTH_CHECK);
     link.open();
   }
 
@@ -117,6 +191,18 @@ export function createApp() {
     rename: (id, title) => settings.choose(id, { title }),
     clear: list.clear,
     remove: list.remove,
+    undoRemoval,
+    search: list.search,
+    importFrom,
+    exportPath: api.exportPath,
+    instruct: (text) => settings.instruct(store.get().lane, text),
+    loadSession: settings.loadSession,
+    regenerate: (message) => sending.regenerate(store.get().lane, message),
+    edit: ({ id, text }) => drafts.edit(store.get().lane, id, text),
+    stopEditing: () => drafts.stopEditing(store.get().lane),
+    selectVersion: branches.select,
+    takeBack: sending.takeBack,
+    startOver,
     loadOlder: reading.loadOlder,
     moreConversations: list.more,
     dismiss: () => clear(store.get().lane),
@@ -130,10 +216,12 @@ export function createApp() {
     const conversation = log?.state?.conversation ?? null;
     return {
       ...state,
+      conversations: state.conversations.filter(({ id }) => id !== state.removed?.id),
       conversation: conversation && { ...conversation, ...choices[lane] },
       settings: isNew(lane) ? newChat : { ...conversation, ...choices[lane] },
       isNewChat: isNew(lane),
       draft: drafts.of(lane),
+      editing: drafts.editing(lane),
       notice: state.notices[lane] ?? null,
     };
   }

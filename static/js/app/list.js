@@ -1,12 +1,32 @@
 // The session's conversations: the list beside the chat, kept live by `activity`.
 
+import * as api from '../net/api.js';
 import { Refused, request } from '../net/request.js';
 import { withState } from '../model/log.js';
 import { wordsFor } from '../model/words.js';
+import { sleep } from '../lib/backoff.js';
+import * as storage from '../lib/storage.js';
 
 const PAGE = 50;
 
+// Who types does not want each letter looked up.
+const TYPING = 180;
+
+// How long a deletion can be undone.
+export const UNDO = 8_000;
+
+const UNREAD = 'unread';
+const REMOVED = 'removed';
+const GONE = 'gone'; // for other tabs: no event tells those that have it only in their list
+const ENDED = new Set(['idle', 'failed']);
+
 export function createList({ store, link, notify }) {
+  let searching = new AbortController();
+  let undoTimer;
+
+  store.set({ unread: storage.read(UNREAD) ?? [] });
+  storage.onWrite(GONE, (id) => drop(id));
+
   const put = (conversations) => store.set({ conversations });
 
   const merge = (known, { conversation_id, ...news }) => ({ ...known, id: conversation_id, ...news });
@@ -37,8 +57,10 @@ export function createList({ store, link, notify }) {
   }
 
   function hear(activity) {
-    const { conversations } = store.get();
+    const { conversations, lane } = store.get();
     const at = conversations.findIndex(({ id }) => id === activity.conversation_id);
+    const ended = ENDED.has(activity.state) && at >= 0 && !ENDED.has(conversations[at].state);
+    if (ended && (activity.conversation_id !== lane || document.hidden)) markUnread(activity.conversation_id, true);
     if (at < 0) return put([merge({}, activity), ...conversations]);
     const changed = merge(conversations[at], activity);
     if (changed.updated_at === conversations[at].updated_at) return put(conversations.with(at, changed));
@@ -68,9 +90,73 @@ export function createList({ store, link, notify }) {
 
   const clear = (id) => tell('clear_conversation', id);
 
-  async function remove(id) {
-    if (await tell('delete_conversation', id)) notify.deleted(id);
+  function markUnread(id, isUnread) {
+    const { unread } = store.get();
+    if (unread.includes(id) === isUnread) return;
+    const marked = isUnread ? [...unread, id] : unread.filter((known) => known !== id);
+    store.set({ unread: marked });
+    storage.write(UNREAD, marked);
   }
 
-  return { refresh, more, hear, replace, drop, clear, remove };
+  // It is gone from sight at once, and in truth when it can no longer be undone.
+  function remove({ id, title }) {
+    finishRemoval();
+    const wasOpen = store.get().lane === id;
+    storage.write(REMOVED, id);
+    store.set({ removed: { id, title, wasOpen, until: Date.now() + UNDO } });
+    undoTimer = setTimeout(finishRemoval, UNDO);
+    if (wasOpen) notify.left();
+  }
+
+  function undoRemoval() {
+    const { removed } = store.get();
+    forgetRemoval();
+    return removed;
+  }
+
+  function finishRemoval() {
+    const { removed } = store.get();
+    if (!removed) return;
+    forgetRemoval();
+    drop(removed.id);
+    tell('delete_conversation', removed.id).then(() => storage.write(GONE, removed.id));
+  }
+
+  function forgetRemoval() {
+    clearTimeout(undoTimer);
+    storage.erase(REMOVED);
+    store.set({ removed: null });
+  }
+
+  // The page is going away, or is here again and was gone before it could.
+  function removeNow() {
+    const id = store.get().removed?.id ?? storage.read(REMOVED);
+    if (!id) return;
+    storage.write(GONE, id);
+    api.deleteInPassing(id).then(
+      () => storage.erase(REMOVED),
+      () => {}, // Tried again with the next start.
+    );
+  }
+
+  async function search(query) {
+    searching.abort();
+    searching = new AbortController();
+    const { signal } = searching;
+    const words = query.trim();
+    const before = store.get().search.found;
+    store.set({ search: { query, found: words ? before : null } });
+    if (!words) return;
+    try {
+      await sleep(TYPING, signal);
+      const { conversations } = await api.search(words, signal);
+      store.set({ search: { query, found: conversations } });
+    } catch (error) {
+      if (signal.aborted) return;
+      store.set({ search: { query, found: [] } });
+      notify.problem(store.get().lane, `The search failed. ${wordsFor(error)}`);
+    }
+  }
+
+  return { refresh, more, hear, replace, drop, clear, markUnread, remove, undoRemoval, removeNow, search };
 }

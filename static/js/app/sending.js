@@ -1,10 +1,10 @@
-// Sending: what was typed is kept in the browser until the server has acknowledged it, and returns to the input when
-// the server finally refuses it.
+// Sending, also of what is written or asked for anew. What was typed is kept in the browser until the server has
+// acknowledged it, and returns to the input when the server finally refuses it.
 
 import { Refused, request } from '../net/request.js';
 import { isNew } from '../model/lanes.js';
 import * as outbox from '../model/outbox.js';
-import { wordsFor } from '../model/words.js';
+import { isRefusal, waitFor, wordsFor } from '../model/words.js';
 import { newId } from '../lib/ids.js';
 import * as storage from '../lib/storage.js';
 
@@ -15,24 +15,34 @@ const EVENT_GRACE = 1000;
 
 export function createSending({ store, link, reading, settings, drafts, notify }) {
   const busy = new Set(); // lanes that something is being sent in
+  const leaves = new Map(); // client_id → what ends the sending of it
 
   const change = (update, ...rest) => store.set({ outbox: update(store.get().outbox, ...rest) });
 
   function keep(entry) {
-    const { message_id, note, ...kept } = entry;
+    const { message_id, turn_id, note, ...kept } = entry;
     storage.write(KEPT + entry.client_id, kept);
   }
 
   function send(lane, text) {
-    const entry = {
-      client_id: newId(),
-      lane,
-      conversation_id: isNew(lane) ? null : lane,
-      text,
-      settings: isNew(lane) ? settings.forNewChat() : {},
-      after: store.get().log?.state?.messages.at(-1)?.id ?? null,
-      sent_at: Date.now(),
-    };
+    const after = store.get().log?.state?.messages.at(-1)?.id ?? null;
+    const chosen = isNew(lane) ? settings.forNewChat() : {};
+    put({ lane, text, event: 'send_message', target: null, after, settings: chosen });
+  }
+
+  function edit(lane, target, text) {
+    const messages = store.get().log?.state?.messages ?? [];
+    const after = messages[messages.findIndex(({ id }) => id === target) - 1]?.id ?? null;
+    put({ lane, text, event: 'edit_message', target, after, settings: {} });
+  }
+
+  function regenerate(lane, { id, parent_id }) {
+    put({ lane, text: null, event: 'regenerate', target: id, after: parent_id, settings: {} });
+  }
+
+  function put({ lane, ...asked }) {
+    const conversation_id = isNew(lane) ? null : lane;
+    const entry = { client_id: newId(), lane, conversation_id, ...asked, sent_at: Date.now() };
     keep(entry);
     add([entry]);
     notify.clear(lane);
@@ -40,7 +50,7 @@ export function createSending({ store, link, reading, settings, drafts, notify }
   }
 
   const add = (entries) =>
-    change((all) => [...all, ...entries.map((entry) => ({ ...entry, message_id: null, note: null }))]);
+    change((all) => [...all, ...entries.map((entry) => ({ ...entry, message_id: null, turn_id: null, note: null }))]);
 
   // What an earlier life of this page left unacknowledged. Gives the new chat among it that is to be shown, if any.
   function resume() {
@@ -55,33 +65,44 @@ export function createSending({ store, link, reading, settings, drafts, notify }
     if (busy.has(lane)) return;
     busy.add(lane);
     try {
-      for (let entry; (entry = outbox.unsent(store.get().outbox, lane));) await deliver(entry);
+      for (let entry; (entry = outbox.unsent(store.get().outbox, lane)); ) await deliver(entry);
     } finally {
       busy.delete(lane);
     }
   }
 
   async function deliver(entry) {
-    // A setting that was changed before sending has to be in force for this message.
-    await settings.settled(entry.lane);
+    const leave = new AbortController();
+    leaves.set(entry.client_id, leave);
     try {
-      const onPause = (error) => wait(entry, error);
-      accepted(entry, await request(link, 'send_message', payloadOf(entry), { onPause }));
+      // A setting that was changed before sending has to be in force for this message.
+      await settings.settled(entry.lane);
+      const onPause = (error, milliseconds) => wait(entry, error, milliseconds);
+      accepted(entry, await request(link, entry.event, payloadOf(entry), { onPause, signal: leave.signal }));
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      refused(entry, error);
+      if (error instanceof Refused) refused(entry, error);
+      else if (leave.signal.aborted) isKept(entry) && takenBack(entry);
+      else throw error;
+    } finally {
+      leaves.delete(entry.client_id);
     }
   }
 
-  const payloadOf = ({ text, client_id, conversation_id, settings: chosen }) =>
-    conversation_id === null ? { text, client_id, ...chosen } : { text, client_id, conversation_id };
+  function payloadOf({ event, text, target, client_id, conversation_id, settings: chosen }) {
+    if (event === 'regenerate') return { conversation_id, message_id: target, client_id };
+    if (event === 'edit_message') return { conversation_id, message_id: target, text, client_id };
+    return conversation_id === null ? { text, client_id, ...chosen } : { text, client_id, conversation_id };
+  }
 
-  const wait = ({ client_id }, error) => change(outbox.amend, client_id, { note: wordsFor(error) });
+  function wait({ client_id }, error, milliseconds) {
+    const note = { words: waitFor(error), until: Date.now() + milliseconds, revocable: isRefusal(error) };
+    change(outbox.amend, client_id, { note });
+  }
 
-  function accepted(entry, { conversation_id, message_id, epoch, seq }) {
+  function accepted(entry, { conversation_id, message_id, turn_id, epoch, seq }) {
     const { client_id, lane } = entry;
     storage.erase(KEPT + client_id);
-    change(outbox.amend, client_id, { message_id, note: null });
+    change(outbox.amend, client_id, { message_id, turn_id, note: null });
     if (isNew(lane)) {
       change(outbox.rerouted, lane, conversation_id);
       outbox
@@ -101,12 +122,31 @@ export function createSending({ store, link, reading, settings, drafts, notify }
     change(outbox.without, client_id);
   }
 
-  function refused({ client_id, lane, text }, error) {
-    storage.erase(KEPT + client_id);
-    change(outbox.without, client_id);
-    drafts.giveBack(lane, text);
-    notify.problem(lane, wordsFor(error));
+  function refused(entry, error) {
+    takenBack(entry);
+    notify.problem(entry.lane, wordsFor(error));
   }
 
-  return { send, resume };
+  function takenBack({ client_id, lane, text }) {
+    storage.erase(KEPT + client_id);
+    change(outbox.without, client_id);
+    if (text) drafts.giveBack(lane, text);
+  }
+
+  const isKept = ({ client_id }) => store.get().outbox.some((entry) => entry.client_id === client_id);
+
+  const takeBack = (client_id) => leaves.get(client_id)?.abort();
+
+  // Everything that is not through, given up: the texts.
+  function giveUp() {
+    const left = store.get().outbox.filter(({ message_id }) => message_id === null);
+    for (const { client_id } of left) {
+      storage.erase(KEPT + client_id);
+      change(outbox.without, client_id);
+      takeBack(client_id);
+    }
+    return left.map(({ text }) => text).filter(Boolean);
+  }
+
+  return { send, edit, regenerate, resume, takeBack, giveUp };
 }

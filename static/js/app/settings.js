@@ -58,5 +58,24 @@ export function createSettings({ store, link, list, notify }) {
     }
   }
 
-  return { choose, forNewChat, settled, loadCatalogue };
+  // Instructions for the model are kept by a conversation: a chat that has none yet becomes one.
+  async function instruct(lane, system_prompt) {
+    if (!isNew(lane)) return configure(lane, { system_prompt: system_prompt || null });
+    if (!system_prompt) return;
+    try {
+      notify.made(lane, await api.createConversation({ ...forNewChat(), system_prompt }));
+    } catch (error) {
+      notify.problem(lane, wordsFor(error));
+    }
+  }
+
+  async function loadSession() {
+    try {
+      store.set({ session: await api.session() });
+    } catch {
+      store.set({ session: null });
+    }
+  }
+
+  return { choose, instruct, forNewChat, settled, loadCatalogue, loadSession };
 }

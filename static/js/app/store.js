@@ -19,11 +19,17 @@ export const initial = {
   missing: false, // it was asked for, and does not exist
   loadingOlder: false,
   outbox: [],
+  editing: {}, // the message that is being written anew, by lane
   stopping: [], // turns that were asked to stop
   conversations: [],
   cursor: null, // where the list goes on
+  search: { query: '', found: null }, // found is null until the server has answered
+  unread: [], // conversations in which something ended while nobody looked
+  removed: null, // {id, title, wasOpen}: deleted, and may still be had back
+  warning: null, // what the server says is wrong with its parts: no_worker
   catalogue: null, // providers and models
   newChat: { memory: true, provider: null, model: null },
+  session: null, // what the server says of it, once asked
   drafts: {}, // what is typed and not sent, by lane
   choices: {}, // settings changed and not yet acknowledged, by lane
   notices: {}, // what went wrong, by lane

@@ -26,6 +26,10 @@ export function icon(name) {
   return svg;
 }
 
+// A button that shows a symbol and is called by its label.
+export const button = (symbol, label, onclick) =>
+  h('button', { type: 'button', class: 'icon-button', 'aria-label': label, title: label, onclick }, icon(symbol));
+
 // Writing what is already there would disturb selections and screen readers.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

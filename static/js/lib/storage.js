@@ -26,13 +26,21 @@ export function erase(key) {
   }
 }
 
-export function readAll(start) {
+// Hears of what other tabs write there.
+export function onWrite(key, listener) {
+  addEventListener('storage', (event) => {
+    if (event.key === PREFIX + key && event.newValue !== null) listener(JSON.parse(event.newValue));
+  });
+}
+
+export function keys(start) {
   try {
     return Object.keys(localStorage)
       .filter((key) => key.startsWith(PREFIX + start))
-      .map((key) => read(key.slice(PREFIX.length)))
-      .filter(Boolean);
+      .map((key) => key.slice(PREFIX.length));
   } catch {
     return [];
   }
 }
+
+export const readAll = (start) => keys(start).map(read).filter(Boolean);

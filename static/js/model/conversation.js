@@ -2,18 +2,25 @@
 // so that views can tell by reference what is new.
 //
 // `messages` is the chosen branch, oldest first. `turns` are the running and waiting ones, in the order they will run:
-// the place in it is the place in the queue.
+// the place in it is the place in the queue. `stale` says that another branch is shown now, or that the branch goes off
+// from a message that was never loaded: only a new snapshot tells what is on it.
 
-export const empty = (conversation) => ({ conversation, messages: [], more: false, turns: [], deleted: false });
+export const empty = (conversation) => ({
+  conversation,
+  messages: [],
+  more: false,
+  turns: [],
+  deleted: false,
+  stale: false,
+});
 
 export function fromSnapshot(snapshot, before) {
-  const messages = snapshot.messages.reduce(place, []);
+  const { messages } = snapshot;
   const state = {
-    conversation: snapshot.conversation,
+    ...empty(snapshot.conversation),
     messages,
     more: snapshot.more,
     turns: snapshot.turns.map(newTurn),
-    deleted: false,
   };
   // Older messages that were loaded before stay: what lies before a message never changes, parents are for good.
   const known = before && messages.length ? before.messages.findIndex(({ id }) => id === messages[0].id) : -1;
@@ -27,7 +34,7 @@ export function fromSnapshot(snapshot, before) {
 // `anchor` is the message that the page was asked for. If it is no longer the first one, the answer came too late.
 export function withOlder(state, anchor, page) {
   if (state.messages[0]?.id !== anchor) return state;
-  return { ...state, messages: [...page.messages, ...state.messages].reduce(place, []), more: page.more };
+  return { ...state, messages: [...page.messages, ...state.messages], more: page.more };
 }
 
 export function apply(state, event) {
@@ -37,12 +44,19 @@ export function apply(state, event) {
 }
 
 const CHANGES = {
-  'message.created': ({ messages }, { message }) => ({ messages: place(messages, message) }),
+  'message.created': (state, { message }) => branchOff(state, message),
 
-  'turn.queued': ({ turns }, { turn_id, message_id }) =>
-    turns.some((turn) => turn.turn_id === turn_id)
-      ? {}
-      : { turns: [...turns, newTurn({ turn_id, message_id, status: 'waiting' })] },
+  // A message that is answered anew is the end of what is shown, until the new answer is there.
+  'turn.queued': ({ messages, turns, stale }, { turn_id, message_id }) => {
+    const asked = messages.findLastIndex(({ id }) => id === message_id);
+    return {
+      messages: asked < 0 ? messages : messages.slice(0, asked + 1),
+      stale: stale || asked < 0,
+      turns: turns.some((turn) => turn.turn_id === turn_id)
+        ? turns
+        : [...turns, newTurn({ turn_id, message_id, status: 'waiting' })],
+    };
+  },
 
   'turn.started': (state, { turn_id, attempt, provider, model }) => ({
     turns: amend(withTurn(state, turn_id), turn_id, () => ({
@@ -51,6 +65,15 @@ const CHANGES = {
       provider,
       model,
       text: '',
+      reasoning: '',
+      retrying: null,
+    })),
+  }),
+
+  'turn.reasoning': (state, { turn_id, text }) => ({
+    turns: amend(withTurn(state, turn_id), turn_id, (turn) => ({
+      status: 'running',
+      reasoning: turn.reasoning + text,
       retrying: null,
     })),
   }),
@@ -63,8 +86,8 @@ const CHANGES = {
     })),
   }),
 
-  'turn.retrying': (state, { turn_id, reason, delay }) => ({
-    turns: amend(withTurn(state, turn_id), turn_id, () => ({ retrying: { reason, delay } })),
+  'turn.retrying': (state, { turn_id, reason, delay, at }) => ({
+    turns: amend(withTurn(state, turn_id), turn_id, () => ({ retrying: { reason, delay, at } })),
   }),
 
   'turn.finished': ({ messages, turns }, event) => {
@@ -75,15 +98,28 @@ const CHANGES = {
     };
   },
 
-  'conversation.updated': (_, { conversation }) => ({ conversation }),
+  'conversation.updated': ({ stale }, { conversation, head }) => ({
+    conversation,
+    stale: stale || head !== undefined,
+  }),
 
   'conversation.cleared': (state, { conversation }) => empty(conversation ?? state.conversation),
 
   'conversation.deleted': (state) => ({ ...empty(state.conversation), deleted: true }),
 };
 
-function newTurn({ turn_id, message_id = null, status, attempt = 1, provider = null, model = null, text = '' }) {
-  return { turn_id, message_id, status, attempt, provider, model, text: text ?? '', retrying: null };
+function newTurn({ turn_id, message_id = null, status, attempt = 1, provider = null, model = null, text, reasoning }) {
+  return {
+    turn_id,
+    message_id,
+    status,
+    attempt,
+    provider,
+    model,
+    text: text ?? '',
+    reasoning: reasoning ?? '',
+    retrying: null,
+  };
 }
 
 // A turn that nobody announced: its message tells where it belongs.
@@ -106,14 +142,27 @@ function unsavedReply(turns, { turn_id, status, error, at }) {
   return { ...reply, created_at: at, provider, model, usage: null, error };
 }
 
+// A message that has the same parent as one that is shown begins another branch: what is shown ends where they part.
+function branchOff({ messages, stale }, message) {
+  if (messages.some(({ id }) => id === message.id)) return { messages: place(messages, message) };
+  const sibling = messages.findIndex(({ role, parent_id }) => role === 'user' && parent_id === message.parent_id);
+  const parent = messages.findLastIndex(({ id }) => id === message.parent_id);
+  if (message.parent_id === null) return { messages: [message], more: false };
+  if (sibling >= 0) return { messages: [...messages.slice(0, sibling), message] };
+  if (parent >= 0) return { messages: [...messages.slice(0, parent + 1), message] };
+  // The parent is the reply that is still being written, or one that was never loaded.
+  const last = messages.at(-1);
+  return { messages: [...messages, message], stale: stale || last?.role !== 'user' };
+}
+
 // A reply stands right after what it answers, also when other messages were queued meanwhile; another reply to the same
-// message takes its place.
+// message takes its place. One to a message that is not shown belongs to another branch.
 function place(messages, message) {
   const same = messages.findLastIndex(({ id }) => id === message.id);
   if (same >= 0) return messages.with(same, message);
   if (message.role !== 'assistant') return [...messages, message];
   const asked = messages.findLastIndex(({ id }) => id === message.parent_id);
-  if (asked < 0) return [...messages, message];
+  if (asked < 0) return messages;
   const next = messages[asked + 1];
   const replaced = next?.role === 'assistant' && next.parent_id === message.parent_id ? 1 : 0;
   return messages.toSpliced(asked + 1, replaced, message);

@@ -1,8 +1,8 @@
 // The order of a conversation's events. An event counts only as the next one in its epoch; what comes twice is dropped,
 // what comes too early is held. Pure: every function gives a new log.
 //
-// `gap` says that something is missing: ask the server for what comes after `position(log)`. Events go on being held
-// meanwhile, so that those which overtake the server's answer are not lost.
+// `gap` says that something is missing: ask the server for what comes after `position(log)`, which is everything once
+// the state is stale. Events go on being held meanwhile, so that those which overtake the server's answer are not lost.
 
 import { apply, empty, fromSnapshot } from './conversation.js';
 
@@ -11,7 +11,7 @@ export const closed = (id) => ({ id, epoch: null, seq: 0, state: null, held: [] 
 // A conversation that this page has just begun: everything about it is still to come, from its first event on.
 export const begun = (id, epoch, conversation) => ({ ...closed(id), epoch, state: empty(conversation) });
 
-export const position = ({ epoch, seq }) => (epoch === null ? {} : { after: seq, epoch });
+export const position = ({ epoch, seq, state }) => (epoch === null || state.stale ? {} : { after: seq, epoch });
 
 export function receive(log, event) {
   if (log.epoch === null) return { log: hold(log, event), gap: false };
@@ -49,5 +49,5 @@ function release(log) {
     if (isNext(next, event)) next = step(next, event);
     else if (event.seq > next.seq) next = hold(next, event);
   }
-  return { log: next, gap: next.held.length > 0 };
+  return { log: next, gap: next.held.length > 0 || next.state.stale };
 }

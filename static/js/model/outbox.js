@@ -1,10 +1,12 @@
-// Messages that were sent and are not yet seen in the conversation. Pure.
+// What was sent and is not yet seen in the conversation. Pure.
 //
-// An entry: {client_id, lane, conversation_id, text, settings, after, message_id, note}
+// An entry: {client_id, lane, conversation_id, event, target, text, settings, after, message_id, turn_id, note}
 //   lane        the conversation, or the new chat that is to become one; its entries are sent one by one, in order
-//   after       the last message that was known when it was sent
-//   message_id  set once the server has acknowledged it
-//   note        why it is not through yet, in plain words
+//   event       send_message; edit_message, where target is the message that it replaces; or regenerate, where target is
+//               the reply that is wanted anew and there is no text
+//   after       the last message that will still be shown above it
+//   message_id  set, as turn_id, once the server has acknowledged it
+//   note        why it is not through yet: {words, until?}
 
 export const inLane = (outbox, lane) => outbox.filter((entry) => entry.lane === lane);
 
@@ -19,18 +21,24 @@ export const without = (outbox, client_id) => outbox.filter((entry) => entry.cli
 export const rerouted = (outbox, lane, conversation_id) =>
   outbox.map((entry) => (entry.lane === lane ? { ...entry, lane: conversation_id, conversation_id } : entry));
 
-// The entries to show below the messages. The event of a message can be here before its acknowledgement, and the
-// acknowledgement before the event: either way it is shown once.
-export function stillToShow(entries, messages) {
+// The entries that the conversation does not show yet. The event of a message can be here before its acknowledgement,
+// and the acknowledgement before the event: either way it is shown once.
+export function stillToShow(entries, { messages, turns }) {
   const taken = new Set();
-  return entries.filter((entry) => {
+
+  function isSeen(entry) {
+    if (entry.event === 'regenerate') {
+      if (entry.message_id === null) return turns.some(({ message_id }) => message_id === entry.after);
+      return [...turns, ...messages].some(({ turn_id, role }) => turn_id === entry.turn_id && role !== 'user');
+    }
+    if (entry.message_id !== null) return messages.some(({ id }) => id === entry.message_id);
     const start = messages.findLastIndex(({ id }) => id === entry.after) + 1;
-    const found = messages
+    const same = messages
       .slice(start)
-      .find(({ id, role, text }) =>
-        entry.message_id === null ? role === 'user' && text === entry.text && !taken.has(id) : id === entry.message_id,
-      );
-    if (found) taken.add(found.id);
-    return !found;
-  });
+      .find(({ id, role, text }) => role === 'user' && text === entry.text && id !== entry.target && !taken.has(id));
+    if (same) taken.add(same.id);
+    return same !== undefined;
+  }
+
+  return entries.filter((entry) => !isSeen(entry));
 }

@@ -1,32 +1,45 @@
-// What the transcript shows, from top to bottom. Pure. A row keeps its key for as long as it means the same thing: a
-// streamed reply and the saved one that replaces it are one row.
+// What the transcript shows, from top to bottom. Pure. A row keeps its key for as long as it stands in the same place: a
+// streamed reply and the saved one that replaces it are one row, and so are the versions of a message.
 
 import { stillToShow } from './outbox.js';
 
-const NO_CONVERSATION = { messages: [], turns: [] };
+const NOTHING = { messages: [], turns: [] };
 
-export function rowsOf(state, outbox) {
-  const { messages, turns } = state ?? NO_CONVERSATION;
-  const unplaced = new Map(turns.map((turn, index) => [turn.turn_id, liveRow(turn, index)]));
-  const byMessage = new Map(turns.map((turn) => [turn.message_id, turn.turn_id]));
+// `editing` is the message that is being written anew; `online`, whether what is being sent can get through.
+export function rowsOf(state, outbox, { editing = null, online = true } = {}) {
+  const { messages, turns } = state ?? NOTHING;
+  const entries = stillToShow(outbox, { messages, turns });
+  const live = new Map(turns.map((turn, ahead) => [turn.message_id, liveRow(turn, ahead)]));
   const rows = [];
-  for (const message of messages) {
+  for (const message of beforeChange(messages, entries)) {
     if (message.role === 'assistant') {
       // While a message is being answered anew, the new answer stands in the old one's place.
-      if (!byMessage.has(message.parent_id)) rows.push(replyRow(message));
-      continue;
+      if (!live.has(message.parent_id)) rows.push(replyRow(message));
+    } else {
+      rows.push(saidRow(message, message.id === editing));
+      if (live.has(message.id)) rows.push(live.get(message.id));
     }
-    rows.push({ kind: 'user', key: `user-${message.id}`, message });
-    const turn_id = byMessage.get(message.id);
-    if (unplaced.has(turn_id)) rows.push(unplaced.get(turn_id));
-    unplaced.delete(turn_id);
   }
-  for (const entry of stillToShow(outbox, messages)) {
-    rows.push({ kind: 'sending', key: `sending-${entry.client_id}`, entry });
-  }
-  return [...rows, ...unplaced.values()];
+  return [...rows, ...entries.map((entry) => sendingRow(entry, online))];
 }
 
-const liveRow = (turn, ahead) => ({ kind: 'live', key: `reply-${turn.turn_id}`, turn, ahead });
+// What will be replaced is not shown any more, from the moment it was asked for.
+function beforeChange(messages, entries) {
+  const change = entries.find(({ event }) => event !== 'send_message');
+  if (!change) return messages;
+  return messages.slice(0, messages.findLastIndex(({ id }) => id === change.after) + 1);
+}
 
-const replyRow = (message) => ({ kind: 'reply', key: `reply-${message.turn_id ?? message.id}`, message });
+const saidRow = (message, editing) => ({ kind: 'user', key: `said-${message.parent_id}`, message, editing });
+
+const liveRow = (turn, ahead) => ({ kind: 'live', key: `reply-${turn.message_id}`, turn, ahead });
+
+const replyRow = (message) => ({ kind: 'reply', key: `reply-${message.parent_id}`, message });
+
+const sendingRow = (entry, online) => ({ kind: 'sending', key: `sending-${entry.client_id}`, entry, online });
+
+// Where a message stands among its versions: [2, 3] is the second of three; null if it is the only one.
+export function placeAmongVersions({ id, versions }) {
+  const at = Array.isArray(versions) ? versions.indexOf(id) : -1;
+  return at < 0 || versions.length < 2 ? null : [at + 1, versions.length];
+}

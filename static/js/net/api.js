@@ -2,24 +2,40 @@
 
 import { Refused } from './request.js';
 
-async function call(path, options) {
-  const response = await fetch(path, { credentials: 'same-origin', ...options });
-  const body = await response.json().catch(() => ({}));
-  if (response.ok) return body;
-  throw new Refused(body.error ?? { code: 'internal', message: `The server answered ${response.status}.` });
+async function call(path, { body, ...options } = {}) {
+  const json = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+  const response = await fetch(path, { credentials: 'same-origin', ...json, ...options });
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  throw new Refused(answer.error ?? { code: 'internal', message: `The server answered ${response.status}.` });
 }
 
+const conversation = (id) => `/api/conversations/${encodeURIComponent(id)}`;
+
 // The answer sets the cookie that the connection is let in with.
-export const createSession = () =>
-  call('/api/sessions', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ name: 'Guest' }),
-  });
+export const createSession = () => call('/api/sessions', { method: 'POST', body: { name: 'Guest' } });
+
+export const session = () => call('/api/session');
 
 export const models = () => call('/api/models');
 
-export const messagesBefore = (conversation_id, before) =>
-  call(
-    `/api/conversations/${encodeURIComponent(conversation_id)}/messages?${new URLSearchParams({ before, limit: 50 })}`,
-  );
+export const createConversation = (settings) => call('/api/conversations', { method: 'POST', body: settings });
+
+export const importConversation = (exported) =>
+  call('/api/conversations/import', { method: 'POST', body: exported });
+
+export const exportPath = (id, format) => `${conversation(id)}/export?format=${format}`;
+
+// Goes through even while the page is being closed.
+export const deleteInPassing = (id) => call(conversation(id), { method: 'DELETE', keepalive: true });
+
+export const search = (q, signal) => call(`/api/conversations?${new URLSearchParams({ q, limit: 30 })}`, { signal });
+
+export const messagesBefore = (id, before) =>
+  call(`${conversation(id)}/messages?${new URLSearchParams({ before, limit: 50 })}`);
+
+// What the server says of its own parts, also when it is not well.
+export async function health() {
+  const response = await fetch('/readyz');
+  return response.json();
+}

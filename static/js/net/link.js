@@ -12,6 +12,7 @@ export const CONNECTING = { status: 'connecting' };
 export class Link {
   #socket;
   #createSession;
+  #mayBegin;
   #onState;
   #tries = 0;
   #timer;
@@ -20,9 +21,11 @@ export class Link {
   #waiting = new Set();
 
   // createSession: makes a session, whose cookie the next attempt will carry.
-  // onState: hears {status: 'connecting' | 'online' | 'offline', reason?}.
-  constructor({ createSession, onState, onEvent, onActivity }) {
+  // mayBegin: whether that is to be done unasked. With a session's end, its conversations are out of reach.
+  // onState: hears {status: 'connecting' | 'online' | 'expired'} or {status: 'offline', reason, until}.
+  constructor({ createSession, mayBegin, onState, onEvent, onActivity }) {
     this.#createSession = createSession;
+    this.#mayBegin = mayBegin;
     this.#onState = onState;
     this.#socket = io({
       autoConnect: false,
@@ -90,13 +93,17 @@ export class Link {
   }
 
   #lost() {
-    this.#onState({ status: 'offline', reason: 'network' });
-    this.#retry();
+    this.#retry('network');
   }
 
   async #refused(error) {
     let reason = error.data?.code ?? 'network';
+    let wait;
     if (reason === 'unauthorized' && !this.#renewed) {
+      if (!this.#mayBegin()) {
+        this.#opening = false;
+        return this.#onState({ status: 'expired' });
+      }
       try {
         await this.#createSession();
         // Once only: a browser that keeps no cookies would go round in circles.
@@ -104,17 +111,18 @@ export class Link {
         return this.open();
       } catch (failure) {
         reason = failure.code ?? 'network';
+        wait = failure.retry_after && failure.retry_after * 1000;
       }
     }
     this.#renewed = false;
-    this.#onState({ status: 'offline', reason });
-    this.#retry();
+    this.#retry(reason, wait);
   }
 
-  #retry() {
+  #retry(reason, wait = backoff(this.#tries)) {
     this.#opening = false;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.open(), backoff(this.#tries));
+    this.#timer = setTimeout(() => this.open(), wait);
     this.#tries += 1;
+    this.#onState({ status: 'offline', reason, until: Date.now() + wait });
   }
 }

@@ -7,6 +7,9 @@ const NO_ANSWER = { code: 'no_answer', message: 'The server has not answered yet
 
 const PASSING = new Set(['unavailable', 'busy', 'unauthorized', NO_ANSWER.code]);
 
+// These are waited out if the server says for how long.
+const LIMITS = new Set(['rate_limited', 'queue_full']);
+
 // Two answers in a row that do not come: the connection looks open and is not.
 const SILENCES = 2;
 
@@ -18,7 +21,7 @@ export class Refused extends Error {
 }
 
 // `link` has ready(signal), ask(event, payload) and renew(). A payload that is a function is made anew for each
-// attempt. `onPause` hears of each error that is waited out.
+// attempt. `onPause` hears of each error that is waited out, and for how many milliseconds.
 export async function request(link, event, payload, { signal, onPause, pause = sleep } = {}) {
   let silences = 0;
   for (let tries = 0; ; tries += 1) {
@@ -28,14 +31,15 @@ export async function request(link, event, payload, { signal, onPause, pause = s
     if (answer?.ok) return answer;
 
     const error = answer?.error ?? NO_ANSWER;
-    if (!PASSING.has(error.code)) throw new Refused(error);
-    onPause?.(error);
+    if (!PASSING.has(error.code) && !(LIMITS.has(error.code) && error.retry_after)) throw new Refused(error);
+    const wait = error.retry_after ? error.retry_after * 1000 : backoff(tries);
+    onPause?.(error, wait);
 
     silences = error === NO_ANSWER ? silences + 1 : 0;
     if (error.code === 'unauthorized' || silences === SILENCES) {
       silences = 0;
       link.renew();
     }
-    await pause(error.retry_after ? error.retry_after * 1000 : backoff(tries), signal);
+    await pause(wait, signal);
   }
 }

@@ -10,10 +10,12 @@ const COMPOSING = 229;
 const HAS_KEYBOARD = matchMedia('(hover: hover) and (pointer: fine)');
 
 export function createComposer(
-  { form, input, sendButton, stopButton, memory, model, notice, noticeText, dismiss },
+  { form, input, sendButton, stopButton, memory, model, notice, noticeText, dismiss, editStrip, editCancel },
   actions,
 ) {
   let stoppable = null;
+  let last = null; // what the person said last
+  let isEditing = false;
   let offered = {};
   let written = null;
   let arrived = null;
@@ -25,31 +27,49 @@ export function createComposer(
   });
   input.addEventListener('input', () => actions.type(input.value));
   input.addEventListener('keydown', (event) => {
-    // While an input method is composing, Enter picks a word.
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === COMPOSING) return;
-    event.preventDefault();
-    form.requestSubmit();
+    // While an input method is composing, its keys are its own.
+    if (event.isComposing || event.keyCode === COMPOSING) return;
+    if (event.key === 'Enter' && !event.shiftKey) {
+      event.preventDefault();
+      form.requestSubmit();
+    } else if (event.key === 'ArrowUp' && !input.value && last && !isEditing) {
+      event.preventDefault();
+      actions.edit(last);
+    }
+  });
+  // Esc, wherever the focus is: a menu, a question or the drawer closes first.
+  addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || event.shiftKey || event.isComposing || event.defaultPrevented) return;
+    if (document.querySelector('dialog[open], [popover]:popover-open')) return;
+    if (isEditing) actions.stopEditing();
+    else if (stoppable) actions.stop(stoppable);
   });
   stopButton.addEventListener('click', () => {
     actions.stop(stoppable);
+    input.focus();
+  });
+  editCancel.addEventListener('click', () => {
+    actions.stopEditing();
     input.focus();
   });
   memory.addEventListener('click', () => actions.choose({ memory: memory.getAttribute('aria-checked') !== 'true' }));
   model.addEventListener('change', () => actions.choose(JSON.parse(model.value)));
   dismiss.addEventListener('click', actions.dismiss);
 
-  function render({ lane, log, draft, settings, catalogue, stopping, notice: words, missing }) {
+  function render({ lane, log, draft, editing, settings, catalogue, stopping, notice: words, missing }) {
     form.hidden = missing;
     write(draft);
-    arriveIn(lane);
+    arriveIn(lane, editing);
+    editStrip.hidden = editing === null;
     sendButton.disabled = !draft.trim();
 
     const turn = log?.state?.turns[0];
-    stoppable = turn?.turn_id;
+    last = log?.state?.messages.findLast(({ role }) => role === 'user') ?? null;
+    stoppable = turn && !stopping.includes(turn.turn_id) ? turn.turn_id : null;
     stopButton.hidden = !turn;
     // With nothing to send, the one thing to do with a running reply is to stop it.
     sendButton.hidden = turn !== undefined && sendButton.disabled;
-    stopButton.disabled = stopping.includes(stoppable);
+    stopButton.disabled = stoppable === null;
 
     memory.setAttribute('aria-checked', String(settings.memory !== false));
     renderModels(settings, catalogue);
@@ -78,10 +98,14 @@ export function createComposer(
     input.style.height = `${input.scrollHeight}px`;
   }
 
-  function arriveIn(lane) {
-    if (lane === arrived) return;
+  function arriveIn(lane, editing) {
+    const begun = editing !== null && !isEditing;
+    isEditing = editing !== null;
+    const moved = lane !== arrived;
     arrived = lane;
-    if (HAS_KEYBOARD.matches) input.focus({ preventScroll: true });
+    // To edit is to want to write; to look at a conversation on a phone is not.
+    if (begun && !moved) input.focus();
+    else if (moved && HAS_KEYBOARD.matches) input.focus({ preventScroll: true });
   }
 
   return { render };

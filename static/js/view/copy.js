@@ -1,25 +1,21 @@
 // A button that copies, and says that it did.
 
-import { h, icon } from '../lib/dom.js';
+import { button, h, icon } from '../lib/dom.js';
 
 const SHOWN = 1600;
 
 export function copyButton(label, textOf) {
-  const button = h(
-    'button',
-    { type: 'button', class: 'icon-button copy', 'aria-label': label, title: label },
-    icon('copy'),
-  );
-  button.addEventListener('click', async () => {
+  const copy = button('copy', label, async () => {
     const copied = await toClipboard(textOf());
-    button.replaceChildren(icon(copied ? 'check' : 'cross'));
-    button.setAttribute('aria-label', copied ? 'Copied' : 'Could not copy');
+    copy.replaceChildren(icon(copied ? 'check' : 'cross'));
+    copy.setAttribute('aria-label', copied ? 'Copied' : 'Could not copy');
     setTimeout(() => {
-      button.replaceChildren(icon('copy'));
-      button.setAttribute('aria-label', label);
+      copy.replaceChildren(icon('copy'));
+      copy.setAttribute('aria-label', label);
     }, SHOWN);
   });
-  return button;
+  copy.classList.add('copy');
+  return copy;
 }
 
 async function toClipboard(text) {

@@ -11,6 +11,12 @@ export function createScroller({ scroller, content, jump }, { onTop }) {
   function setFollowing(value) {
     following = value;
     jump.hidden = value;
+    if (value) markUnread(false);
+  }
+
+  function markUnread(value) {
+    jump.classList.toggle('unread', value);
+    jump.setAttribute('aria-label', value ? 'Go to the latest: there is more to read' : 'Go to the latest');
   }
 
   function toEnd() {
@@ -47,5 +53,10 @@ export function createScroller({ scroller, content, jump }, { onTop }) {
     if (element.isConnected) scroller.scrollTop += element.getBoundingClientRect().top - before;
   }
 
-  return { toEnd, holding };
+  // Something was added at the end.
+  function grown() {
+    if (!following) markUnread(true);
+  }
+
+  return { toEnd, holding, grown };
 }

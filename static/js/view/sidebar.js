@@ -1,110 +1,88 @@
-// The list of conversations; on a narrow screen, a drawer over the chat.
+// The list of conversations beside the chat; on a narrow screen, a drawer over it.
 
-import { h, icon, setText } from '../lib/dom.js';
-import { dayGroup } from '../lib/time.js';
-import { openConversationMenu } from './conversation-menu.js';
+import * as storage from '../lib/storage.js';
+import { createConversationList } from './conversation-list.js';
 
-const STATES = { running: 'Replying', waiting: 'Waiting', failed: 'Failed' };
+const KEPT = 'sidebar';
 
 const WIDE = matchMedia('(min-width: 56rem)');
 
-export function createSidebar({ sidebar, list, scrim, main, openButton, closeButton }, actions) {
-  let shown = {};
-  let isOpen = false;
+export function createSidebar(parts, actions) {
+  const { sidebar, shell, scrim, main, openButton, closeButton, search } = parts;
+  const list = createConversationList(parts, actions);
+  let isDrawerOpen = false;
+  let isFolded = storage.read(KEPT) === 'folded';
+
+  function show() {
+    const isDrawer = !WIDE.matches;
+    const isSeen = isDrawer ? isDrawerOpen : !isFolded;
+    sidebar.classList.toggle('open', isDrawer && isDrawerOpen);
+    shell.classList.toggle('folded', !isDrawer && isFolded);
+    sidebar.inert = !isSeen;
+    main.inert = isDrawer && isDrawerOpen;
+    scrim.hidden = !(isDrawer && isDrawerOpen);
+    openButton.hidden = !isDrawer && !isFolded;
+    openButton.setAttribute('aria-expanded', String(isSeen));
+  }
 
   function setOpen(open) {
-    isOpen = open;
-    const drawer = !WIDE.matches;
-    sidebar.classList.toggle('open', drawer && open);
-    sidebar.inert = drawer && !open;
-    main.inert = drawer && open;
-    scrim.hidden = !(drawer && open);
-    openButton.setAttribute('aria-expanded', String(drawer && open));
+    if (WIDE.matches) {
+      isFolded = !open;
+      storage.write(KEPT, open ? 'open' : 'folded');
+    } else {
+      isDrawerOpen = open;
+    }
+    show();
+  }
+
+  function open() {
+    setOpen(true);
+    closeButton.focus();
   }
 
   function close() {
-    if (!isOpen) return;
     setOpen(false);
     openButton.focus();
   }
 
-  openButton.addEventListener('click', () => {
-    setOpen(true);
-    closeButton.focus();
-  });
+  const toggle = () => (sidebar.inert ? open() : close());
+
+  const closeDrawer = () => isDrawerOpen && close();
+
+  openButton.addEventListener('click', open);
   closeButton.addEventListener('click', close);
   scrim.addEventListener('click', close);
-  sidebar.addEventListener('keydown', ({ key, target }) => {
-    if (key === 'Escape' && !target.closest('[popover]')) close();
+  sidebar.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || event.target.closest('[popover]')) return;
+    if (event.target === search && search.value) {
+      actions.search('');
+      event.preventDefault();
+    } else if (isDrawerOpen) {
+      event.preventDefault();
+      close();
+    }
   });
-  WIDE.addEventListener('change', () => setOpen(false));
-  setOpen(false);
+  search.addEventListener('input', () => actions.search(search.value));
+  WIDE.addEventListener('change', () => {
+    isDrawerOpen = false;
+    show();
+  });
+  show();
 
   // Links, so that they can be opened in a tab of their own; a plain click stays on the page.
   sidebar.addEventListener('click', (event) => {
     const link = event.target.closest('a');
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    setOpen(false);
+    closeDrawer();
     if (!link.dataset.id) actions.startNew();
     else actions.open(link.dataset.id);
   });
 
-  function render({ conversations, cursor, lane }) {
-    if (conversations === shown.conversations && lane === shown.lane && cursor === shown.cursor) return;
-    shown = { conversations, lane, cursor };
-    const groups = Map.groupBy(conversations, ({ updated_at }) => dayGroup(updated_at));
-    const parts = [...groups].map(([name, members]) => group(name, members, lane));
-    if (cursor)
-      parts.push(
-        h('button', { type: 'button', class: 'button quiet', onclick: actions.moreConversations }, 'Show more'),
-      );
-    if (!parts.length) parts.push(h('p', { class: 'list-empty' }, 'Your conversations will be listed here.'));
-    keepingFocus(list, () => list.replaceChildren(...parts));
+  function render(look) {
+    if (search.value !== look.search.query) search.value = look.search.query;
+    list.render(look);
   }
 
-  function group(name, members, lane) {
-    const items = members.map((conversation) => item(conversation, conversation.id === lane));
-    return h('section', { class: 'list-group' }, h('h2', {}, name), h('ul', {}, ...items));
-  }
-
-  function item(conversation, current) {
-    const { id, title, state } = conversation;
-    const name = title || 'New chat';
-    const text = h('span', { class: 'item-title', dir: 'auto' });
-    setText(text, name);
-    const mark =
-      STATES[state] &&
-      h('span', { class: 'mark', 'data-state': state, role: 'img', 'aria-label': STATES[state], title: STATES[state] });
-    const link = h(
-      'a',
-      { href: `/c/${encodeURIComponent(id)}`, 'data-id': id, 'data-focus': id, 'aria-current': current && 'page' },
-      text,
-      mark,
-    );
-    const more = h(
-      'button',
-      {
-        type: 'button',
-        class: 'icon-button',
-        'data-focus': `${id} menu`,
-        'aria-haspopup': 'menu',
-        'aria-label': `Actions for ${name}`,
-      },
-      icon('more'),
-    );
-    more.addEventListener('click', () => openConversationMenu(more, conversation, actions));
-    return h('li', { class: current ? 'item current' : 'item' }, link, more);
-  }
-
-  return { render };
-}
-
-// The list is drawn anew when it changes; whoever is in it with the keyboard must not be thrown out.
-function keepingFocus(list, draw) {
-  const key = list.contains(document.activeElement) && document.activeElement.dataset.focus;
-  const { scrollTop } = list;
-  draw();
-  list.scrollTop = scrollTop;
-  if (key) list.querySelector(`[data-focus="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  return { render, toggle };
 }

@@ -1,24 +1,52 @@
-// The state of the connection: quiet while all is well, plain words when not.
+// The state of the connection and of those behind it: quiet while all is well, plain words when not.
 
 import { setText } from '../lib/dom.js';
+import { Countdown, inSeconds } from './countdown.js';
 
-const LABELS = { connecting: 'Connecting', online: 'Online', offline: 'Offline' };
+const LABELS = { connecting: 'Connecting', online: 'Online', offline: 'Offline', expired: 'Session ended' };
 
 const REASONS = {
-  network: 'No connection to the server; trying again.',
-  unavailable: 'The server cannot reach its database; trying again.',
-  unauthorized: 'This browser does not keep the session cookie; trying again.',
-  rate_limited: 'Too many new sessions from here; trying again.',
+  network: 'No connection to the server',
+  unavailable: 'The server cannot reach its database',
+  unauthorized: 'This browser does not keep the session cookie',
+  rate_limited: 'Too many new sessions from here',
 };
 
-export function createStatus({ badge, label, banner, reason, retry }, actions) {
-  retry.addEventListener('click', actions.retryConnection);
+const EXPIRED = 'Your session has ended, and its conversations are out of reach. What you have typed is kept.';
+const NO_WORKER = 'Nobody is there to answer: no worker is running. Messages wait until one does.';
 
-  function render({ connection: { status, reason: code } }) {
+// How long a connection that is back is called that.
+const BACK = 4000;
+
+export function createStatus({ badge, label, strip, reason, retry, startOver }, actions) {
+  const countdown = new Countdown(reason);
+  let shown = {};
+  let timer;
+
+  retry.addEventListener('click', actions.retryConnection);
+  startOver.addEventListener('click', actions.startOver);
+
+  function render({ connection, warning }) {
+    if (connection === shown.connection && warning === shown.warning) return;
+    if (connection !== shown.connection) showBadge(connection);
+    shown = { connection, warning };
+    const { status, reason: code, until } = connection;
+    const isAway = status === 'offline';
+    const isDegraded = status === 'online' && warning === 'no_worker';
+    strip.hidden = !(isAway || isDegraded || status === 'expired');
+    retry.hidden = !isAway;
+    startOver.hidden = status !== 'expired';
+    if (isAway) countdown.show((left) => `${REASONS[code] ?? REASONS.network}; trying again${inSeconds(left)}.`, until);
+    else if (!strip.hidden) countdown.show(() => (isDegraded ? NO_WORKER : EXPIRED));
+    else countdown.stop();
+  }
+
+  function showBadge({ status, again }) {
+    clearTimeout(timer);
     badge.dataset.status = status;
-    setText(label, LABELS[status]);
-    banner.hidden = status !== 'offline';
-    if (status === 'offline') setText(reason, REASONS[code] ?? REASONS.network);
+    setText(label, again ? 'Reconnected' : LABELS[status]);
+    if (again) timer = setTimeout(() => setText(label, LABELS.online), BACK);
+    badge.classList.toggle('again', again === true);
   }
 
   return { render };

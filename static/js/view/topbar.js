@@ -1,12 +1,26 @@
-// The open conversation's title and menu.
+// The open conversation's title, its instructions and its menu.
 
 import { setText } from '../lib/dom.js';
 import { openConversationMenu } from './conversation-menu.js';
+import { promptFor } from './dialog.js';
 
-export function createTopbar({ title, menuButton }, actions) {
+export function createTopbar({ title, menuButton, instructButton }, actions) {
   let conversation = null;
 
   menuButton.addEventListener('click', () => openConversationMenu(menuButton, conversation, actions));
+  instructButton.addEventListener('click', instruct);
+
+  async function instruct() {
+    const given = await promptFor({
+      title: 'Instructions',
+      text: 'Sent to the model before everything else in this conversation. Empty: the usual ones.',
+      label: 'How should it answer?',
+      value: conversation?.system_prompt ?? '',
+      action: 'Save',
+      long: true,
+    });
+    if (given !== null && given !== (conversation?.system_prompt ?? '')) actions.instruct(given);
+  }
 
   function render(look) {
     conversation = look.conversation;
@@ -14,6 +28,8 @@ export function createTopbar({ title, menuButton }, actions) {
     const name = conversation?.title || listed?.title || '';
     setText(title, name || 'New chat');
     menuButton.hidden = !conversation;
+    instructButton.hidden = look.missing;
+    instructButton.classList.toggle('in-use', Boolean(conversation?.system_prompt));
     const tab = name ? `${name} · Parley` : 'Parley';
     if (document.title !== tab) document.title = tab;
   }

@@ -5,7 +5,10 @@ import { rowsOf } from '../model/rows.js';
 import { createRow } from './row.js';
 import { createScroller } from './scroller.js';
 
-const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead'];
+const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead', 'editing', 'online'];
+
+// What is at the end of the conversation, so that more of it can be noticed.
+const endOf = (state) => state?.turns[0]?.text || state?.messages.at(-1);
 
 const sameRow = (a, b) => PARTS.every((part) => a[part] === b[part]);
 
@@ -22,16 +25,19 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
   });
   missing.querySelector('button').addEventListener('click', () => actions.startNew());
 
-  function render({ lane, log, outbox, missing: isMissing }) {
+  function render({ lane, log, outbox, editing, connection, missing: isMissing }) {
+    const online = connection.status === 'online';
     const state = log?.state ?? null;
     const entries = inLane(outbox, lane);
     const moved = lane !== shown.lane;
-    if (moved || state !== shown.state || outbox !== shown.outbox) {
-      scroll.holding(list.firstElementChild, () => draw(rowsOf(state, entries)));
+    const now = { lane, state, outbox, editing, online };
+    if (Object.keys(now).some((part) => now[part] !== shown[part])) {
+      scroll.holding(list.firstElementChild, () => draw(rowsOf(state, entries, { editing, online })));
+      if (!moved && endOf(state) !== endOf(shown.state)) scroll.grown();
     }
     // Who opens a conversation, or says something, wants to see its end.
     if (moved || entries.length > shown.count) scroll.toEnd();
-    shown = { lane, state, outbox, count: entries.length };
+    shown = { ...now, count: entries.length };
 
     const opening = log !== null && state === null;
     const bare = drawn.size === 0;

@@ -2,40 +2,70 @@
 
 import { h, setText } from '../../lib/dom.js';
 import { copyButton } from '../copy.js';
-import { fragmentOf } from './sanitize.js';
+
+// Code that grows is laid out piece by piece: a finished piece is not touched again, however long the whole becomes.
+const PIECE = 3000;
 
 export class CodeBlock {
-  #text = document.createTextNode('');
   #label = h('span', { class: 'code-language' });
-  #code = h('code', {}, this.#text);
+  #code = h('code');
+  #piece = null;
+  #source = '';
   #language = '';
+  #isColoured = false;
 
   constructor() {
     const head = h(
       'div',
       { class: 'code-head' },
       this.#label,
-      copyButton('Copy code', () => this.#text.data),
+      copyButton('Copy code', () => this.#source),
     );
     const body = h('pre', { tabindex: 0, dir: 'ltr', role: 'region', 'aria-label': 'Code' }, this.#code);
     this.element = h('div', { class: 'code-block' }, head, body);
   }
 
-  update(text, language) {
+  update(source, language) {
     this.#language = language;
     setText(this.#label, language || 'text');
-    const known = this.#text.data;
-    if (text === known) return;
-    // Code mostly grows at its end: then only that is added, however long it is by now.
-    if (text.startsWith(known)) this.#text.appendData(text.slice(known.length));
-    else this.#text.data = text;
-    if (!this.#text.parentNode) this.#code.replaceChildren(this.#text);
+    if (source === this.#source) return;
+    if (this.#isColoured || !source.startsWith(this.#source)) this.#empty();
+    this.#append(source.slice(this.#source.length));
+    this.#source = source;
   }
 
   async colour() {
-    const text = this.#text.data;
+    const source = this.#source;
+    if (this.#isColoured || !this.#language) return;
     const { highlighted } = await import('./highlight.js');
-    const html = highlighted(text, this.#language);
-    if (html !== null && this.#text.data === text) this.#code.replaceChildren(fragmentOf(html));
+    const colours = this.#source === source && !this.#isColoured && highlighted(source, this.#language);
+    if (!colours) return;
+    this.#empty();
+    this.#code.append(colours);
+    this.#source = source;
+    this.#isColoured = true;
+  }
+
+  #empty() {
+    this.#code.replaceChildren();
+    this.#piece = null;
+    this.#source = '';
+    this.#isColoured = false;
+  }
+
+  // A piece ends with a line.
+  #append(text) {
+    const room = PIECE - (this.#piece?.data.length ?? 0);
+    const end = text.length > room ? text.indexOf('\n', Math.max(0, room)) : -1;
+    const part = end < 0 ? text : text.slice(0, end + 1);
+    if (this.#piece) {
+      this.#piece.appendData(part);
+    } else {
+      this.#piece = document.createTextNode(part);
+      this.#code.append(h('span', { class: 'piece' }, this.#piece));
+    }
+    if (end < 0) return;
+    this.#piece = null;
+    if (end + 1 < text.length) this.#append(text.slice(end + 1));
   }
 }

@@ -2,6 +2,7 @@
 
 import { Marked } from '../../../vendor/marked/marked.esm.js';
 import remend from '../../../vendor/remend/remend.js';
+import { formulas, withoutOpenFormula } from './formulas.js';
 
 const escape = (text) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
@@ -18,6 +19,7 @@ function plainHtml(text) {
 const marked = new Marked({
   gfm: true,
   breaks: true,
+  extensions: formulas(escape),
   renderer: {
     // Nothing is fetched because a model named it: a picture becomes a link that the reader may follow.
     image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
@@ -34,11 +36,36 @@ export function blocksOf(text) {
   const tokens = marked.lexer(text);
   const { links } = tokens;
   const blocks = [];
-  for (const token of tokens) {
+  for (const token of tokens.flatMap(inParts)) {
     if (token.type === 'space' && blocks.length) blocks.at(-1).raw += token.raw;
     else blocks.push({ raw: token.raw, token, links });
   }
   return blocks;
+}
+
+// A list can be as long as the whole reply. In parts, only its end is drawn again with every word.
+const PART = 12;
+
+function inParts(list) {
+  if (list.type !== 'list' || list.items.length <= PART) return [list];
+  const parts = [];
+  let rest = list.raw;
+  for (let at = 0; at < list.items.length; at += PART) {
+    const items = list.items.slice(at, at + PART);
+    const isLast = at + PART >= list.items.length;
+    const raw = isLast ? rest : items.map((item) => item.raw).join('');
+    // Nothing of the text may be lost between the parts; should it be, the list stays whole.
+    if (!rest.startsWith(raw)) return [list];
+    rest = rest.slice(raw.length);
+    parts.push({ ...list, items, raw, start: list.ordered ? Number(list.start) + at : '' });
+  }
+  return parts;
+}
+
+// Neighbours of one kind are always parts of one list: markdown would have made one of them.
+export function continuesList({ token: before }, { token }) {
+  const marker = ({ raw }) => /[-*+]|[.)]/.exec(raw)?.[0];
+  return before.type === 'list' && token.type === 'list' && marker(before) === marker(token);
 }
 
 export const isCode = ({ token }) => token.type === 'code' && token.codeBlockStyle !== 'indented';
@@ -56,7 +83,7 @@ export function htmlOf({ token, links }) {
 // The HTML of a block that is still being written, as it will look if it ends well.
 export function htmlOfOpen({ raw, token }) {
   const shown = token.type === 'paragraph' ? raw.replace(HEAD_OF_TABLE, '') : raw;
-  return marked.parse(remend(shown, { linkMode: 'text-only', images: false }));
+  return marked.parse(remend(withoutOpenFormula(shown), { linkMode: 'text-only', images: false, katex: false }));
 }
 
 // A link target that is defined below its use changes blocks that seemed finished.

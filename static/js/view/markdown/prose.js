@@ -2,11 +2,16 @@
 
 import { h } from '../../lib/dom.js';
 import { CodeBlock } from './code.js';
-import { blocksOf, hasDefinitions, htmlOf, htmlOfOpen, isClosedCode, isCode } from './parse.js';
+import { grown } from './fence.js';
+import { blocksOf, continuesList, hasDefinitions, htmlOf, htmlOfOpen, isClosedCode, isCode } from './parse.js';
 import { fragmentOf } from './sanitize.js';
+import { typeset } from './typeset.js';
 
 // What comes next can still change the last two blocks: a lone "2" after a list is a paragraph until a dot follows.
 const UNDECIDED = 2;
+
+// So many blocks are skipped together by the browser once they have scrolled away; watching each would cost as much.
+const GROUP = 16;
 
 export class Prose {
   #blocks = [];
@@ -20,8 +25,10 @@ export class Prose {
   update(text, finished) {
     if (text === this.#text && finished === this.#finished) return;
     if (!text.startsWith(this.#text) || (finished && hasDefinitions(text))) this.#truncate(0);
+    const added = text.slice(this.#text.length);
     this.#text = text;
     this.#finished = finished;
+    if (!finished && this.#blocks.at(-1)?.grow(added)) return;
 
     const settled = Math.max(0, this.#blocks.length - UNDECIDED);
     const start = this.#blocks.slice(0, settled).reduce((length, { raw }) => length + raw.length, 0);
@@ -29,36 +36,52 @@ export class Prose {
     this.#truncate(settled + parsed.length);
     parsed.forEach((block, index) => {
       const open = !finished && index === parsed.length - 1 && !isClosedCode(block);
-      this.#block(settled + index).update(block, open);
+      const before = this.#blocks[settled + index - 1];
+      this.#block(settled + index).update(block, open, before?.goesOnIn(block));
     });
   }
 
   #block(index) {
     if (index === this.#blocks.length) {
       const added = new Block();
+      if (index % GROUP === 0) this.element.append(h('div', { class: 'group' }));
       this.#blocks.push(added);
-      this.element.append(added.element);
+      this.element.lastElementChild.append(added.element);
     }
     return this.#blocks[index];
   }
 
   #truncate(length) {
     for (const surplus of this.#blocks.splice(length)) surplus.element.remove();
+    while (this.element.lastElementChild?.childElementCount === 0) this.element.lastElementChild.remove();
   }
 }
 
 class Block {
   element = h('div', { class: 'block' });
   raw = '';
+  #block = null;
   #open = null;
   #code = null;
 
-  update(block, open) {
+  update(block, open, isRest = false) {
     if (block.raw === this.raw && open === this.#open) return;
     this.raw = block.raw;
+    this.#block = block;
     this.#open = open;
+    this.element.dataset.type = block.token.type;
+    this.element.classList.toggle('rest', isRest);
     if (isCode(block)) this.#drawCode(block.token, open);
     else this.#drawMarkup(block, open);
+  }
+
+  goesOnIn = (block) => continuesList(this.#block, block);
+
+  // Whether it is code that goes on.
+  grow(added) {
+    const block = this.#code && this.#open ? grown(this.#block, added) : null;
+    if (block) this.update(block, true);
+    return block !== null;
   }
 
   #drawCode({ text, lang }, open) {
@@ -79,6 +102,7 @@ class Block {
       frame.append(table);
     }
     for (const pre of fragment.querySelectorAll('pre')) replacePre(pre, open);
+    typeset(fragment.querySelectorAll('code.math'));
     this.element.replaceChildren(fragment);
   }
 }

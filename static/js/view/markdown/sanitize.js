@@ -19,8 +19,8 @@ const OPTIONS = {
   RETURN_DOM_FRAGMENT: true,
 };
 
-// The names that markdown and the highlighter give; any other could borrow the page's own styles.
-const CLASS = /^(?:task|language-[\w+#.-]+|hljs-[\w-]+(?: (?:hljs-[\w-]+|[a-z]+_))*)$/;
+// The names that markdown gives; any other could borrow the page's own styles.
+const CLASS = /^(?:task|math|math display|language-[\w+#.-]+)$/;
 
 DOMPurify.addHook('uponSanitizeAttribute', (_, attribute) => {
   if (attribute.attrName === 'class') attribute.keepAttr = CLASS.test(attribute.attrValue);

@@ -1,0 +1,104 @@
+// A reply, from waiting in the queue until it is saved.
+
+import { button, h, icon, setText } from '../lib/dom.js';
+import { factsOf } from '../model/facts.js';
+import { copyButton } from './copy.js';
+import { Countdown } from './countdown.js';
+import { Prose } from './markdown/prose.js';
+import { Reasoning } from './reasoning.js';
+import { stageOf } from './stage.js';
+import { Versions } from './versions.js';
+
+export class Reply {
+  #reasoning = new Reasoning();
+  #body = h('div', { class: 'prose', dir: 'auto' });
+  #prose = new Prose(this.#body);
+  #stageText = h('span');
+  #countdown = new Countdown(this.#stageText);
+  #cancel;
+  #stage;
+  #problemText = h('span');
+  #problem;
+  #versions;
+  #again;
+  #facts = h('span', { class: 'facts' });
+  #foot;
+  #article;
+  #text = '';
+  #message = null;
+  #turn = null;
+  element = h('li', { class: 'row reply' });
+
+  constructor(actions) {
+    this.#cancel = h(
+      'button',
+      { type: 'button', class: 'button small', onclick: () => actions.stop(this.#turn.turn_id) },
+      'Remove',
+    );
+    this.#stage = h(
+      'p',
+      { class: 'stage' },
+      h('span', { class: 'pulse', 'aria-hidden': 'true' }),
+      this.#stageText,
+      this.#cancel,
+    );
+    const again = () => actions.regenerate(this.#message);
+    this.#problem = h(
+      'div',
+      { class: 'problem' },
+      icon('warning'),
+      this.#problemText,
+      h('button', { type: 'button', class: 'button small', onclick: again }, 'Try again'),
+    );
+    this.#versions = new Versions(actions);
+    this.#again = button('again', 'Answer again', again);
+    this.#foot = h(
+      'div',
+      { class: 'row-foot' },
+      this.#versions.element,
+      copyButton('Copy reply', () => this.#text),
+      this.#again,
+      this.#facts,
+    );
+    const heading = h('h2', { class: 'visually-hidden' }, 'Reply');
+    this.#article = h('article', {}, heading, this.#reasoning.element, this.#body, this.#stage, this.#problem);
+    this.element.append(this.#article, this.#foot);
+  }
+
+  update({ kind, turn, message, ahead }) {
+    const live = kind === 'live';
+    const { text, reasoning } = live ? turn : message;
+    this.#text = text ?? '';
+    this.#turn = turn ?? null;
+    this.#message = message ?? null;
+    this.#reasoning.update(reasoning ?? '', live && !this.#text);
+    this.#prose.update(this.#text, !live);
+    this.#body.hidden = !this.#text;
+    this.element.classList.toggle('streaming', live);
+    if (live) this.element.classList.add('streamed');
+    this.#article.setAttribute('aria-busy', String(live));
+    this.#foot.hidden = live;
+    this.#showStage(live ? stageOf(turn, ahead) : null);
+    if (!live) this.#showResult(message);
+    else this.#problem.hidden = true;
+  }
+
+  #showStage(stage) {
+    this.#stage.hidden = !stage;
+    if (!stage) return this.#countdown.stop();
+    this.#cancel.hidden = !stage.removable;
+    this.#countdown.show(stage.words, stage.until);
+  }
+
+  #showResult(message) {
+    const { status, error, text } = message;
+    const failed = status === 'failed';
+    this.#problem.hidden = !failed;
+    if (failed) setText(this.#problemText, error?.message ?? 'The reply failed.');
+    this.#versions.update(message);
+    this.#again.hidden = failed;
+    setText(this.#facts, factsOf(message));
+    this.#foot.classList.toggle('wordless', !text);
+    this.#foot.classList.toggle('bare', !text && failed && this.#versions.element.hidden);
+  }
+}

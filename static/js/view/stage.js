@@ -1,0 +1,20 @@
+// Where a reply is that has not begun yet, or has begun anew: {words(seconds left), until?, removable?} or null.
+
+import { inSeconds } from './countdown.js';
+
+export function stageOf({ status, attempt, text, reasoning, retrying }, ahead) {
+  if (retrying) return retryingStage(retrying);
+  if (status === 'waiting') return { words: () => placeInQueue(ahead), removable: true };
+  if (attempt > 1) return { words: () => 'Taken over by another worker, and begun anew' };
+  return text || reasoning ? null : { words: () => 'Waiting for the first word' };
+}
+
+const placeInQueue = (ahead) =>
+  ahead === 0 ? 'Waiting to be answered' : `In the queue: ${ahead === 1 ? 'one reply' : `${ahead} replies`} before it`;
+
+// `at` is the server's clock; where that is far from ours, the delay counts from now.
+function retryingStage({ reason, delay, at }) {
+  const until = Math.min(Date.parse(at) || Infinity, Date.now()) + delay * 1000;
+  const why = (reason || 'The model did not answer').replace(/\.$/, '');
+  return { words: (left) => `${why}; trying again${inSeconds(left)}`, until };
+}

@@ -1,0 +1,163 @@
+"""Keyboard, screen reader, contrast, targets: the page is for everybody. And it is light."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from tests.e2e.chat import ask, ask_and_wait, box, clipboard, online, question
+from tests.e2e.conftest import NewPage
+from tests.support.stack import Stack
+from tests.support.upstream import Gate, Hold, Reasoning, Script, words
+
+AXE = Path(__file__).parents[1] / "support" / "node" / "node_modules" / "axe-core" / "axe.min.js"
+
+# What is transferred before the first message, headers not counted.
+WEIGHT = 120_000
+
+
+def violations(page: Page) -> list[Any]:
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run({rules: {'target-size': {enabled: true}}}).then(({violations}) => violations)")
+    return [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(stack: Stack, new_page: NewPage, scheme: Literal["light", "dark"]) -> None:
+    text, gate = question("Everything at once"), Gate()
+    reply = (
+        "# Head\n\ntext `code` [a](https://example.com) $x$\n\n| a |\n|---|\n| 1 |\n\n- [x] t\n\n```py\nx = 1  # y\n```"
+    )
+    stack.model.answer(text, Script([Reasoning("Hm."), *words(reply)]))
+    failing, slow = question("Fails"), question("Slow")
+    stack.model.answer(failing, Script.error(401, "no"))
+    stack.model.answer(slow, Script([*words("Still "), Hold(gate)]))
+    page = new_page(scheme=scheme)
+    online(page)
+    assert violations(page) == []
+    ask_and_wait(page, text)
+    expect(page.locator(".katex")).to_be_visible()
+    ask_and_wait(page, failing)
+    ask(page, slow)
+    expect(page.locator(".streaming .prose")).to_contain_text("Still")
+    ask(page, question("Queued"))
+    expect(page.locator(".stage").last).to_contain_text("In the queue")
+    assert violations(page) == []
+    page.locator(".row.said").first.hover()
+    page.locator(".row.said").first.get_by_role("button", name="Edit and send again").click()
+    page.locator("#conversation-menu").click()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert violations(page) == []
+    gate.open()
+
+
+def test_shortcuts(stack: Stack, new_page: NewPage) -> None:
+    text = question("Code")
+    stack.model.answer(text, Script(words("Look:\n\n```python\nx = 1\n```\n\nThere.")))
+    page = new_page()
+    ask_and_wait(page, text)
+    page.locator("#conversation-menu").focus()
+    page.keyboard.press("Shift+Escape")
+    expect(box(page)).to_be_focused()
+    page.keyboard.press("Control+Shift+c")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert clipboard(page).endswith("There.")
+    page.keyboard.press("Control+Shift+;")
+    expect(page.get_by_role("button", name="Copied")).to_have_count(2)
+    assert clipboard(page) == "x = 1"
+    page.keyboard.press("Control+Shift+s")
+    expect(page.locator("#sidebar")).to_be_hidden()
+    page.keyboard.press("Control+Shift+s")
+    expect(page.locator("#sidebar")).to_be_visible()
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+Shift+o")
+    expect(page).to_have_url(stack.webs[0].url + "/")
+    expect(box(page)).to_be_focused()
+
+
+def test_a_screen_reader_is_told_once_and_focus_stays(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Read to me"), Gate()
+    stack.model.answer(text, Script([*words("One two "), Hold(gate), *words("three.")]))
+    page = new_page()
+    ask(page, text)
+    article = page.locator(".reply article")
+    expect(article).to_have_attribute("aria-busy", "true")
+    expect(page.locator("#announcer")).to_be_empty()
+    expect(box(page)).to_be_focused()
+    gate.open()
+    expect(article).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#announcer")).to_have_text("Reply finished.")
+    expect(box(page)).to_be_focused()
+    assert page.locator("[aria-live] .prose, .prose[aria-live]").count() == 0
+
+
+def test_a_phone_shows_all_of_it(stack: Stack, new_page: NewPage) -> None:
+    text = question("Wide")
+    stack.model.answer(
+        text,
+        Script(["| a | b |\n|---|---|\n| " + "long" * 60 + " | c |\n\n$$" + "x+" * 90 + "x$$\n\n```\n" + "x" * 400]),
+    )
+    page = new_page(width=360, height=740, phone=True)
+    ask_and_wait(page, text)
+    expect(page.locator(".katex")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    small = (
+        "nodes => nodes.map(node => [node.outerHTML.slice(0, 90), node.getBoundingClientRect()])"
+        ".filter(([, {width, height}]) => width && (width < 44 || height < 44)).map(([html]) => html)"
+    )
+    targets = "button, select, input:not([type=radio]), textarea, summary, .theme label, #conversations a, .new-chat"
+    assert page.locator(targets).evaluate_all(small) == []
+    page.get_by_role("button", name="Conversations").tap()
+    drawer = page.get_by_role("navigation", name="Conversations")
+    expect(drawer).to_contain_text("Wide")
+    assert page.locator(targets).evaluate_all(small) == []
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    expect(page.get_by_role("button", name="Conversations")).to_be_focused()
+
+
+def test_the_page_is_light_kept_by_browsers_and_seen_at_once(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    online(page)
+    page.wait_for_load_state("networkidle")
+    loaded = page.evaluate(
+        "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+        ".map(({name, encodedBodySize}) => [name, encodedBodySize])"
+    )
+    sizes: dict[str, int] = dict(loaded)
+    assert len(sizes) > 50
+    assert sum(sizes.values()) <= WEIGHT, sorted(loaded, key=lambda one: -one[1])[:10]
+    assert not any("highlight" in url or "katex" in url for url in sizes)
+    for url in [url for url in sizes if "/static/" in url]:
+        headers = {"Accept-Encoding": "gzip"}
+        answer = requests.get(url, headers=headers, timeout=10)
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert answer.headers["Content-Encoding"] == "gzip"
+        same = requests.get(url, headers={**headers, "If-None-Match": answer.headers["ETag"]}, timeout=10)
+        assert (same.status_code, same.content) == (304, b"")
+    plain = requests.get(stack.webs[0].url, headers={"Accept-Encoding": "identity"}, timeout=10)
+    assert "Content-Encoding" not in plain.headers
+    assert plain.headers["Cache-Control"] == "no-cache"
+    assert page.evaluate("performance.getEntriesByName('first-contentful-paint').length") == 1
+
+
+def test_colours_are_right_before_the_first_paint(stack: Stack, new_page: NewPage) -> None:
+    page = new_page(scheme="light")
+    page.locator("#theme").get_by_title("Dark").click()
+    paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    page.add_init_script(
+        "new MutationObserver((_, watch) => { if (!document.body) return; watch.disconnect();"
+        " window.first = getComputedStyle(document.documentElement).backgroundColor; })"
+        ".observe(document, {childList: true, subtree: true})"
+    )
+    page.reload()
+    online(page)
+    assert page.evaluate("window.first") == paper

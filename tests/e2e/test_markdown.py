@@ -1,0 +1,129 @@
+"""What a model writes: harmless, and drawn without flicker."""
+
+from playwright.sync_api import expect
+
+from tests.e2e.chat import answered, ask, ask_and_wait, clipboard, question
+from tests.e2e.conftest import NewPage
+from tests.support.stack import Stack
+from tests.support.upstream import Gate, Hold, Script, words
+
+OWNED = "document.title='owned'"
+
+HOSTILE = [
+    f"<script>{OWNED}</script>",
+    f"<scr<script>ipt>{OWNED}</scr</script>ipt>",
+    f'<img src=x onerror="{OWNED}">',
+    f"<svg onload={OWNED}><animate onbegin={OWNED} attributeName=x dur=1s></svg>",
+    f"<math><mtext><table><mglyph><style><img src=x onerror={OWNED}>",
+    f"<details open ontoggle={OWNED}><summary>s</summary></details>",
+    f"<a href='javascript:{OWNED}'>a</a> <a href=' jAvAsCrIpT&#58;{OWNED}'>b</a>",
+    f"[c](javascript:{OWNED}) [d](<java\tscript:{OWNED}>) [e](data:text/html,<script>{OWNED}</script>)",
+    f"[f](vbscript:x) [g]: javascript:{OWNED}\n\n[g]",
+    f"![h](javascript:{OWNED}) ![i](https://tracker.example/i.png) ![j](data:image/svg+xml,<svg/onload={OWNED}>)",
+    f"<iframe srcdoc='<script>parent.{OWNED}</script>'></iframe><object data='data:text/html,x'></object>",
+    "<style>body{display:none}</style><link rel=stylesheet href=//tracker.example/x.css><base href=//tracker.example>",
+    "<form action=//tracker.example><button formaction=javascript:1>k</button><input autofocus onfocus=1></form>",
+    "<div style='position:fixed;inset:0;background:url(//tracker.example/y)' class='dialog shell' id=input>l</div>",
+    "<p id=composer name=getElementById data-prompt=x onclick=1>m</p>",
+    "<meta http-equiv=refresh content='0;url=//tracker.example'>",
+    f"```<img/src=x/onerror={OWNED}>\n<script>{OWNED}</script>\n```",
+    f"```html\n<script>{OWNED}</script><img src=x onerror={OWNED}>\n```",
+    rf"$\href{{javascript:{OWNED}}}{{n}}$ $\includegraphics{{//tracker.example/z}}$ $\htmlClass{{dialog}}{{o}}$",
+    rf"$$\text{{<img src=x onerror={OWNED}>}}$$ $\def\a{{\a\a}}\a$ \(<script>{OWNED}</script>\)",
+    f"| <img src=x onerror={OWNED}> | `<b>` |\n|---|---|\n| <script>{OWNED}</script> | x |",
+    f"<!--><img src=x onerror={OWNED}>--> <![CDATA[<img src=x onerror={OWNED}>]]>",
+    f"<noscript><p title='</noscript><img src=x onerror={OWNED}>'>",
+    "<a href='https://example.com' target=_self rel=opener>out</a> [link](https://example.com) <https://example.com>",
+]
+
+BANNED = (
+    "script, img, iframe, object, embed, style, link, base, meta, form, input, svg[onload], [onerror], [onclick], "
+    "[onload], [ontoggle], [id], [name], [data-prompt], .dialog, .shell, a[href^='javascript' i], a[href^='data' i]"
+)
+
+
+def test_what_a_model_writes_cannot_run(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Attack"), Gate()
+    # Also half-way through: what is cut off in the middle of a tag is drawn as well.
+    pieces = [
+        piece for hostile in HOSTILE for piece in (hostile[: len(hostile) // 2], hostile[len(hostile) // 2 :], "\n\n")
+    ]
+    stack.model.answer(text, Script([*pieces, Hold(gate), "the end"]))
+    page = new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    ask(page, text)
+    prose = page.locator(".row.reply .prose")
+    expect(prose).to_contain_text("link")
+    assert prose.locator(BANNED).count() == 0
+    gate.open()
+    answered(page, 1)
+    expect(prose).to_contain_text("the end")
+    expect(prose.locator(".katex").first).to_be_visible()
+    for _ in range(2):
+        assert prose.locator(BANNED).count() == 0
+        assert prose.locator("[style]:not(.katex *)").count() == 0
+        links = prose.locator("a").all()
+        assert links
+        assert all(
+            (link.get_attribute("href") or "").startswith(("https://", "http://"))
+            for link in links
+            if link.get_attribute("href")
+        )
+        assert all("noopener" in (link.get_attribute("rel") or "") for link in links if link.get_attribute("href"))
+        assert page.title() != "owned"
+        page.reload()
+        answered(page, 1)
+        expect(prose.locator(".katex").first).to_be_visible()
+    assert [url for url in asked if not url.startswith((stack.webs[0].url, "data:"))] == []
+
+
+def test_marks_never_flash_while_they_are_written(stack: Stack, new_page: NewPage) -> None:
+    """Every state of the text that a person could see is looked at."""
+    text = question("Marks")
+    written = (
+        "So **this is bold** and `code` and [a link](https://example.com/x) and $x^2$.\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n\nEnd."
+    )
+    stack.model.answer(text, Script([written[at : at + 2] for at in range(0, len(written), 2)], rate=40))
+    page = new_page()
+    page.evaluate("""() => {
+        window.seen = [];
+        new MutationObserver(() => seen.push(document.querySelector('.reply .prose')?.textContent ?? ''))
+            .observe(document.getElementById('rows'), {subtree: true, childList: true, characterData: true});
+    }""")
+    reply = ask_and_wait(page, text)
+    expect(reply.locator("table td")).to_have_count(2)
+    seen = page.evaluate("seen")
+    assert len(seen) > 10
+    assert [state for state in seen if any(mark in state for mark in ("**", "`", "](", "|", "$"))] == []
+
+
+def test_code_tables_tasks_and_formulas(stack: Stack, new_page: NewPage) -> None:
+    text = question("Everything")
+    stack.model.answer(
+        text,
+        Script(
+            words(
+                "Inline $a^2$ and money $5 or $10.\n\n$$\\sqrt{\\begin{pmatrix}a\\\\b\\\\c\\end{pmatrix}}$$\n\n"
+                "- [x] done\n- [ ] open\n\n| a | b |\n|:--|--:|\n| 1 | 2 |\n\n```python\ndef f():\n    return 1\n```"
+            )
+        ),
+    )
+    page = new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    reply = ask_and_wait(page, text)
+    expect(reply.locator(".katex")).to_have_count(2)
+    expect(reply.locator(".prose")).to_contain_text("$5 or $10")
+    expect(reply.locator(".task")).to_have_text(["☑", "☐"])
+    expect(reply.locator("td").last).to_have_css("text-align", "end")
+    expect(reply.locator(".code-language")).to_have_text("python")
+    expect(reply.locator(".hljs-keyword").first).to_have_text("def")
+    reply.get_by_role("button", name="Copy code").click()
+    expect(reply.get_by_role("button", name="Copied")).to_be_visible()
+    assert clipboard(page) == "def f():\n    return 1"
+    reply.get_by_role("button", name="Copy reply").click()
+    expect(reply.get_by_role("button", name="Copied")).to_have_count(2)
+    assert clipboard(page).endswith("```")
+    assert any("katex" in url and url.endswith(".woff2") for url in asked)

@@ -1,0 +1,89 @@
+"""What the page says is going on is what is going on."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
+from tests.e2e.conftest import NewPage
+from tests.support.stack import Stack
+from tests.support.upstream import Gate, Hold, Script, words
+
+
+def test_offline_says_when_it_tries_again_and_reconnected_says_so(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Outlive"), Gate()
+    stack.model.answer(text, Script([*words("Still "), Hold(gate), *words("here.")]))
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".row.reply .prose")).to_contain_text("Still")
+    stack.webs[0].kill()
+    expect(page.locator("#status")).to_have_text("Offline")
+    expect(page.locator("#trouble-reason")).to_have_text(
+        re.compile(r"No connection to the server; trying again (in \d+ s|now)\.")
+    )
+    gate.open()
+    stack.repair()
+    expect(page.locator("#status")).to_have_text("Reconnected", timeout=40_000)
+    expect(page.locator("#trouble")).to_be_hidden()
+    expect(page.locator(".row.reply .prose")).to_have_text("Still here.")
+    expect(page.locator("#status")).to_have_text("Online")
+
+
+def test_a_taken_over_reply_says_so_and_is_whole(stack: Stack, new_page: NewPage) -> None:
+    text, gate, second = question("Survive"), Gate(), Gate()
+    stack.model.answer(
+        text, Script([*words("Half of "), Hold(gate)]), Script([*words("All "), Hold(second), *words("of it.")])
+    )
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".row.reply .prose")).to_contain_text("Half of")
+    stack.workers[0].kill()
+    stack.repair()
+    expect(page.locator(".stage")).to_contain_text("Taken over by another worker", timeout=40_000)
+    second.open()
+    expect(answered(page, 1).locator(".prose")).to_have_text("All of it.")
+    expect(page.locator(".row.reply")).to_have_count(1)
+    gate.open()
+
+
+def test_waiting_for_the_first_word_and_retrying_are_told_apart(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Shaky"), Gate()
+    stack.model.answer(text, Script.error(503, "overloaded"), Script([Hold(gate), *words("At last.")]))
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".stage")).to_contain_text("trying again")
+    gate.wait_reached()
+    expect(page.locator(".stage")).to_contain_text("trying again")
+    gate.open()
+    expect(answered(page, 1).locator(".prose")).to_have_text("At last.")
+
+
+def test_with_no_worker_the_page_says_so(stack: Stack, new_page: NewPage) -> None:
+    worker = stack.workers[0]
+    worker.kill()
+    page = new_page()
+    ask(page, question("Anybody"))
+    # Presence is forgotten after fifteen seconds.
+    expect(page.locator("#trouble-reason")).to_contain_text("no worker is running", timeout=40_000)
+    expect(page.locator(".stage")).to_contain_text("Waiting")
+    stack.repair()
+    answered(page, 1)
+    expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
+
+
+def test_an_ended_session_is_said_and_nothing_typed_is_lost(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    ask_and_wait(page, question("Before"))
+    box(page).fill("half a thought")
+    page.context.clear_cookies()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.reload()
+    expect(page.locator("#status")).to_have_text("Session ended")
+    expect(page.locator("#trouble-reason")).to_contain_text("What you have typed is kept")
+    expect(box(page)).to_have_value("half a thought")
+    page.get_by_role("button", name="Go on with a new one").click()
+    online(page)
+    expect(page).to_have_url(stack.webs[0].url + "/")
+    expect(box(page)).to_have_value("half a thought")
+    box(page).press("Enter")
+    answered(page, 1)

@@ -1,0 +1,122 @@
+"""Writing, sending and reading on: nothing typed is lost, and the page does not move under the reader."""
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
+from tests.e2e.conftest import NewPage
+from tests.support.stack import Stack
+from tests.support.upstream import Gate, Hold, Script, words
+
+
+def test_enter_sends_shift_enter_breaks_and_an_input_method_keeps_its_keys(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    online(page)
+    low = box(page).evaluate("box => box.clientHeight")
+    box(page).press_sequentially("one")
+    box(page).press("Shift+Enter")
+    box(page).press_sequentially("two")
+    expect(box(page)).to_have_value("one\ntwo")
+    assert box(page).evaluate("box => box.clientHeight") > low
+    for more in ({"isComposing": True}, {"keyCode": 229}):
+        box(page).dispatch_event("keydown", {"key": "Enter", "bubbles": True, "cancelable": True, **more})
+    expect(box(page)).to_have_value("one\ntwo")
+    box(page).press("Enter")
+    expect(box(page)).to_have_value("")
+    expect(page.locator(".bubble")).to_have_text("one\ntwo")
+    assert box(page).evaluate("box => box.clientHeight") == low
+
+
+def test_a_draft_belongs_to_its_conversation_and_survives_a_reload(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    ask_and_wait(page, question("First"))
+    box(page).fill("half a thought")
+    page.get_by_role("link", name="New chat").click()
+    expect(box(page)).to_have_value("")
+    box(page).fill("another")
+    page.go_back()
+    expect(box(page)).to_have_value("half a thought")
+    page.reload()
+    expect(box(page)).to_have_value("half a thought")
+    page.get_by_role("link", name="New chat").click()
+    expect(box(page)).to_have_value("another")
+
+
+def test_queued_messages_show_their_place_and_can_be_removed(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Slow"), Gate()
+    stack.model.answer(text, Script([*words("Well, "), Hold(gate), *words("that is it.")]))
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".reply .prose").first).to_contain_text("Well,")
+    removed, kept = question("Removed"), question("Kept")
+    ask(page, removed)
+    expect(page.locator(".stage").last).to_contain_text("one reply before it")
+    ask(page, kept)
+    expect(page.locator(".stage").last).to_contain_text("2 replies before it")
+    page.locator(".reply").nth(1).get_by_role("button", name="Remove").click()
+    expect(page.locator(".stage").last).to_contain_text("one reply before it")
+    gate.open()
+    answered(page, 3)
+    assert stack.model.requests(removed) == []
+    assert len(stack.model.requests(kept)) == 1
+
+
+def test_esc_stops_a_reply(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Endless"), Gate()
+    stack.model.answer(text, Script([*words("On and "), Hold(gate)]))
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".reply .prose")).to_contain_text("On and")
+    page.keyboard.press("Escape")
+    expect(page.locator(".facts")).to_contain_text("Stopped")
+    gate.open()
+
+
+def at_the_end(page: Page) -> bool:
+    distance = page.locator("#scroller").evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight")
+    return bool(distance < 5)
+
+
+def test_the_page_follows_only_a_reader_who_is_at_the_end(stack: Stack, new_page: NewPage) -> None:
+    text, first, second = question("Long"), Gate(), Gate()
+    stack.model.answer(text, Script(["line\n\n" * 60, Hold(first), "more\n\n" * 60, Hold(second), "the end"]))
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".reply .prose p")).to_have_count(60, timeout=20_000)
+    assert at_the_end(page)
+    jump = page.locator("#jump")
+    expect(jump).to_be_hidden()
+    page.locator("#scroller").hover()
+    page.mouse.wheel(0, -600)
+    expect(jump).to_be_visible()
+    expect(jump).not_to_have_class("jump unread")
+    before = page.locator("#scroller").evaluate("box => box.scrollTop")
+    first.open()
+    expect(page.locator(".reply .prose p")).to_have_count(120)
+    expect(jump).to_have_class("jump unread")
+    assert page.locator("#scroller").evaluate("box => box.scrollTop") == before
+    jump.click()
+    assert at_the_end(page)
+    second.open()
+    answered(page, 1)
+    expect(jump).to_be_hidden()
+    assert at_the_end(page)
+
+
+def test_a_long_chat_opens_at_its_end_and_loads_what_is_older(stack: Stack, new_page: NewPage) -> None:
+    client = stack.client()
+    conversation_id = client.send("message 0")["conversation_id"]
+    for number in range(1, 60):
+        client.wait_finished(client.send(f"message {number}", conversation_id=conversation_id)["turn_id"])
+    page = new_page("/healthz")
+    page.context.add_cookies([{"name": "parley_session", "value": client.session.token, "url": stack.webs[0].url}])
+    page.goto(f"/c/{conversation_id}")
+    expect(page.locator(".bubble").last).to_have_text("message 59")
+    assert at_the_end(page)
+    assert page.locator(".bubble").count() == 25
+    for first, count in ((35, 50), (10, 60)):
+        reading = page.get_by_text(f"message {first}", exact=True)
+        page.locator("#scroller").evaluate("box => { box.scrollTop = 0 }")
+        expect(page.locator(".bubble")).to_have_count(count)
+        expect(reading).to_be_in_viewport()
+    expect(page.locator("#older")).to_be_hidden()
+    expect(page.locator(".bubble").first).to_have_text("message 0")
