@@ -15,7 +15,7 @@ _CHARS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 
 
 class Metrics:
-    """One for each process, built in app/services.py and handed down. A change takes about a microsecond."""
+    """One for each process, built in app/services.py and handed down. A change takes a few microseconds."""
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()

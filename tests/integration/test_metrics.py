@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,24 @@ def test_turns_that_nobody_works_on(stack: Stack) -> None:
         worker.thaw()
     client.wait_finished(answer["turn_id"])
     assert figures(stack)["parley_turns_waiting"] == 0
+
+
+def test_a_worker_that_ends_leaves_its_counts(stack: Stack) -> None:
+    client = stack.client()
+    client.talk(stack.secret_text())
+    worker = stack.workers[0]
+    worker.signal(signal.SIGTERM)
+    try:
+        worker.wait()
+        now = figures(stack)
+        ended = [
+            now.get(f"parley_turns_total provider=chat status={status}", 0) for status in ("done", "stopped", "failed")
+        ]
+        assert now["parley_turn_seconds_count provider=chat"] == sum(ended)
+        assert (now["parley_workers"], now["parley_worker_slots"]) == (0, 0)
+    finally:
+        worker.kill()
+        stack.repair()
 
 
 def test_labels_hold_no_ids_and_no_text(stack: Stack) -> None:
