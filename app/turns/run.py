@@ -128,7 +128,7 @@ class Runner:
         finally:
             self._pump.discard(reply)
         outcome = "lost" if reply.lost or finish is None else finish.status
-        self._report(reply, outcome, finish, self._clock() - began)
+        self._report(reply, outcome, finish, sent.tokens, self._clock() - began)
         self._starts.start(claim.conversation_id, next_turn)
         if outcome == "done":
             if claim.untitled and self._options.titles:
@@ -137,10 +137,11 @@ class Runner:
                 self._hints.summary(claim.conversation_id, claim.reply_id)
         return outcome
 
-    def _report(self, reply: Reply, outcome: str, finish: Finish | None, seconds: float) -> None:
+    def _report(self, reply: Reply, outcome: str, finish: Finish | None, estimate: int, seconds: float) -> None:
         """The one line on a turn (or on this worker's part of it), and the same as metrics."""
         claim, first = reply.claim, reply.first_token
-        tokens = finish.usage["output_tokens"] if finish and finish.usage else None
+        usage = finish.usage if finish and finish.usage else {}
+        tokens = usage.get("output_tokens")
         self._log.info(
             "turn over",
             outcome=outcome,
@@ -151,6 +152,9 @@ class Runner:
             first_token=first and round(first, 3),
             seconds=round(seconds, 3),
             tokens=tokens,
+            # What the window took the prompt for, and what it was.
+            estimated_prompt_tokens=estimate,
+            prompt_tokens=usage.get("input_tokens"),
             flushes=reply.flushes,
             error=finish.error["code"] if finish and finish.error else None,
         )
