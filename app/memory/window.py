@@ -7,7 +7,7 @@ from app.ledger.models import Json
 from app.providers.base import ChatMessage
 
 # Rough, so that no tokenizer has to be downloaded: it counts about 10 to 15 % too few for English and code, a third for
-# German, and as little as a third of the tokens where a tokenizer takes digits one by one. Workers log it beside what the
+# German, and far too few where a tokenizer takes digits one by one. Workers log it beside what the
 # API counted. A message's frame costs a few tokens as well.
 _ASCII_CHARS_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
