@@ -18,6 +18,7 @@ from app.services import WebServices
 from app.web.api import make_api
 from app.web.headers import SecurityHeaders
 from app.web.metrics import make_metrics
+from app.web.openai_api.routes import make_openai_api
 from app.web.origins import Origins
 from app.web.pages import make_pages
 from app.web.reference import make_reference
@@ -55,6 +56,7 @@ def create_app(services: WebServices) -> Flask:
     _use_own_websocket(socketio)
     Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
+    app.register_blueprint(make_openai_api(services, origins))
     app.register_blueprint(make_reference(ROOT / "static"))
     app.register_blueprint(make_pages(services, ROOT / "static"))
     app.register_blueprint(make_metrics(services))

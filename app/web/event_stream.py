@@ -12,11 +12,8 @@ from app.delivery.listeners import Heard
 from app.errors import NotFound
 from app.ledger import Ledger, Snapshot, Tail
 from app.ledger.models import Json
-from app.web.following import HEAD_BYTES, Follower
+from app.web.following import HEAD_BYTES, KEEP_ALIVE_SECONDS, RETRY_SECONDS, Follower
 
-KEEP_ALIVE_SECONDS = 15.0
-# While Redis is away, the ledger is asked this often.
-RETRY_SECONDS = 1.0
 KEEP_ALIVE = b": keep-alive\n\n"
 # Sent at once, as nobody sees the headers of an answer before its first piece. A browser reconnects after these ms.
 BEGIN = b"retry: 1000\n\n"

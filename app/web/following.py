@@ -4,7 +4,8 @@ and through the ledger wherever the channel may have missed something."""
 import contextlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Self
 
 import orjson
@@ -21,6 +22,9 @@ from app.services import WebServices
 
 # A session that ended is heard of at once; this is for one that expired.
 CHECK_SECONDS = min(10.0, LEASE_SECONDS / 4)
+KEEP_ALIVE_SECONDS = 15.0
+# While Redis is away, the ledger is asked this often.
+RETRY_SECONDS = 1.0
 # An event's type stands in its head; what follows may be long.
 HEAD_BYTES = 250
 
@@ -116,3 +120,46 @@ def _saved(reply: Json | None) -> Json:
     if reply is None:
         raise NotFound("The conversation was cleared or deleted before the reply was there.")
     return reply
+
+
+def states(follower: Follower, ledger: Ledger, owner: str, place: Json) -> Iterator[TurnState | None]:
+    """Where a turn stands, and again whenever it has gone on, until it is over or the follower is closed; None is a
+    sign of life. `place`: conversation_id, turn_id and message_id. Raises NotFound at once, not later."""
+    state = ledger.turn(owner, **place)
+    yield state
+    level = True
+    while not state.over:
+        heard = follower.take(KEEP_ALIVE_SECONDS if level else RETRY_SECONDS)
+        if heard.closed:
+            return
+        level = level and not heard.missed
+        before = state
+        for event in map(orjson.loads, heard.events):
+            if event["epoch"] != state.epoch or event["seq"] > state.seq + 1:
+                level = False
+            elif level and event["seq"] == state.seq + 1:
+                state = _after(state, event, place["turn_id"])
+        if not level:
+            try:
+                state, level = ledger.turn(owner, **place), True
+            except NotFound:
+                return
+            except UNREACHABLE:
+                pass
+        yield state if state is not before else None
+
+
+def _after(state: TurnState, event: Json, turn_id: str) -> TurnState:
+    state = replace(state, seq=event["seq"])
+    if event.get("turn_id") != turn_id:
+        return state
+    match event["type"]:
+        case "turn.started":
+            origin = {"provider": event["provider"], "model": event["model"]}
+            return replace(state, status="running", attempt=event["attempt"], text="", origin=origin)
+        case "turn.delta":
+            return replace(state, text=state.text + event["text"])
+        case "turn.finished":
+            return replace(state, status=event["status"], reply=event["message"])
+        case _:
+            return state

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.web import payloads, schemas
 from app.web.archive import Export
+from app.web.openai_api.asked import AskedCompletion, AskedResponse
 from app.web.schemas import ErrorAnswer
 
 JSON = "application/json"
@@ -92,6 +93,23 @@ OPERATIONS: dict[str, Operation] = {
         query={"format": "json or md"},
         errors=ONE,
     ),
+    "GET /v1/models": Operation("OpenAI's: the models", {200: JSON}),
+    "POST /v1/chat/completions": Operation(
+        "OpenAI's: a reply to what was said, in a conversation of its own",
+        {200: JSON},
+        AskedCompletion,
+        errors=(*TURN, 502),
+    ),
+    "POST /v1/responses": Operation(
+        "OpenAI's: a reply, waited for, streamed, or made in the background", {200: JSON}, AskedResponse, errors=TURN
+    ),
+    "GET /v1/responses/{response_id}": Operation(
+        "OpenAI's: how far it is",
+        {200: JSON},
+        query={"stream": "true: its events", "starting_after": "those after this sequence number"},
+        errors=ONE,
+    ),
+    "POST /v1/responses/{response_id}/cancel": Operation("OpenAI's: ends it", {200: JSON}, errors=ONE),
     "GET /api/openapi.json": Operation("This document", {200: JSON}, public=True),
     "GET /api/asyncapi.json": Operation("The Socket.IO events", {200: JSON}, public=True),
     "GET /api/docs": Operation("Both, to be read", {200: "text/html"}, public=True),

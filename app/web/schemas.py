@@ -64,6 +64,7 @@ class Message(Said):
     provider: str | None = None
     model: str | None = None
     memory: bool | None = None
+    attempt: int | None = Field(None, description="Of a reply that was begun more than once.")
     usage: Usage | None = None
     error: TurnError | None = None
     reasoning: str | None = None

@@ -17,6 +17,7 @@ from app.ledger.keys import new_conversation_id
 from app.services import build_web
 from app.settings import ProviderConfig, Settings
 from app.web.app import create_app
+from app.web.openai_api.said import Handle
 from tests.support.clients import ChatClient, Refused
 from tests.support.http_client import Api, Session
 from tests.support.stack import Stack
@@ -104,11 +105,16 @@ ROUTES_ABOUT_ONE: dict[str, tuple[Callable[[], Any], int]] = {
     "POST /api/conversations/<conversation_id>/messages/<message_id>/select": (lambda: None, 200),
     "POST /api/conversations/<conversation_id>/turns/<turn_id>/stop": (lambda: None, 200),
     "POST /api/conversations/<conversation_id>/clear": (lambda: None, 200),
+    "GET /v1/responses/<response_id>": (lambda: None, 200),
+    "POST /v1/responses/<response_id>/cancel": (lambda: None, 200),
     "DELETE /api/conversations/<conversation_id>": (lambda: None, 204),
 }
 ROUTES_ABOUT_ONESELF: dict[str, tuple[Callable[[], Any], int]] = {
     "GET /api/session": (lambda: None, 200),
     "GET /api/models": (lambda: None, 200),
+    "GET /v1/models": (lambda: None, 200),
+    "POST /v1/chat/completions": (lambda: {"model": "small", "messages": [{"role": "user", "content": "x"}]}, 200),
+    "POST /v1/responses": (lambda: {"input": "x"}, 200),
     "GET /api/conversations": (lambda: None, 200),
     "POST /api/conversations": (dict, 201),
     "POST /api/conversations/import": (
@@ -152,7 +158,14 @@ def answered(client: ChatClient) -> Ids:
 
 def path_of(route: str, ids: Ids) -> tuple[str, str]:
     method, path = route.split(" ")
-    named = {"conversation": ids.conversation, "turn": ids.turn, "message": ids.message, "reply": ids.reply}
+    response = Handle(ids.conversation, ids.turn, ids.message, background=True, created_at=0).response_id
+    named = {
+        "response": response,
+        "conversation": ids.conversation,
+        "turn": ids.turn,
+        "message": ids.message,
+        "reply": ids.reply,
+    }
     for name, value in named.items():
         path = path.replace(f"<{name}_id>", value)
     return method, path

@@ -1,0 +1,105 @@
+"""What is asked for in OpenAI's words, as turns of ours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import Invalid
+from app.ledger.models import Json
+from app.web.payloads import Text
+
+SAID_FIRST = "You began the conversation with these words:\n"
+
+
+class Asked(BaseModel):
+    """Sampling parameters and others that change nothing about the shape of the answer are taken and not heeded."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    stream: bool | None = None
+    tools: list[Any] | None = None
+
+
+class Part(BaseModel):
+    type: str
+    text: Text = ""
+
+
+class Said(BaseModel):
+    type: Literal["message"] = "message"
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | list[Part]
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        if unknown := {part.type for part in self.content} - {"text", "input_text", "output_text"}:
+            raise Invalid(f"Only text can be sent, no {min(unknown)}.", field="content")
+        return "".join(part.text for part in self.content)
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class AskedCompletion(Asked):
+    messages: Annotated[list[Said], Field(min_length=1, max_length=2_000)]
+    n: int | None = None
+    stream_options: StreamOptions | None = None
+
+
+class AskedResponse(Asked):
+    input: Text | Annotated[list[Said], Field(min_length=1, max_length=2_000)]
+    instructions: Text | None = None
+    previous_response_id: str | None = None
+    background: bool | None = None
+
+    @property
+    def messages(self) -> list[Said]:
+        return [Said(role="user", content=self.input)] if isinstance(self.input, str) else self.input
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A system prompt, what was said before, and the question. Messages of one side that follow each other are one."""
+
+    system_prompt: str
+    before: list[tuple[str, str]]
+    question: str
+
+
+def talk_of(messages: Sequence[Said], instructions: str = "") -> Talk:
+    """Raises Invalid."""
+    system = [instructions] if instructions else []
+    turns: list[tuple[str, str]] = []
+    for said in messages:
+        if said.role in {"system", "developer"}:
+            system.append(said.text)
+        elif said.role == "assistant" and not turns:
+            system.append(SAID_FIRST + said.text)
+        elif turns and turns[-1][0] == said.role:
+            turns[-1] = (said.role, f"{turns[-1][1]}\n\n{said.text}")
+        else:
+            turns.append((said.role, said.text))
+    if not turns or turns[-1][0] != "user":
+        raise Invalid("The last message must be the user's.", field="messages")
+    return Talk("\n\n".join(system), turns[:-1], turns[-1][1])
+
+
+def as_messages(before: Sequence[tuple[str, str]], at: str) -> list[Json]:
+    """For Chat.restore."""
+    return [
+        {
+            "id": str(number),
+            "parent_id": str(number - 1) if number else None,
+            "role": role,
+            "text": text,
+            "created_at": at,
+            "status": "done",
+        }
+        for number, (role, text) in enumerate(before)
+    ]

@@ -1,0 +1,271 @@
+"""OpenAI's own SDK as a client of ours."""
+
+from typing import Any
+
+import openai
+import pytest
+from openai import OpenAI
+
+from tests.support.http_client import Session
+from tests.support.stack import Stack
+from tests.support.upstream import Drop, Gate, Hold, Script, words
+
+TERMINAL = {"response.completed", "response.failed", "response.incomplete"}
+
+
+def sdk(stack: Stack, session: Session, web: int = 0) -> OpenAI:
+    return OpenAI(base_url=f"{stack.webs[web].url}/v1", api_key=session.token, max_retries=0, timeout=60)
+
+
+@pytest.fixture
+def session(either: Stack) -> Session:
+    return either.session()
+
+
+def deltas(events: list[Any]) -> str:
+    return "".join(event.delta for event in events if event.type == "response.output_text.delta")
+
+
+# --- chat/completions -------------------------------------------------------------------------------------------------
+
+
+def test_a_completion(either: Stack, session: Session) -> None:
+    question, before, said = (either.secret_text() for _ in range(3))
+    either.model.answer(question, Script(["Fine, ", "thanks"], usage=(3, 4)))
+    answer = sdk(either, session).chat.completions.create(
+        model="large",
+        temperature=0.5,
+        messages=[
+            {"role": "system", "content": "Be polite."},
+            {"role": "user", "content": before},
+            {"role": "assistant", "content": said},
+            {"role": "user", "content": [{"type": "text", "text": question}]},
+        ],
+    )
+    assert answer.choices[0].message.content == "Fine, thanks"
+    assert (answer.choices[0].finish_reason, answer.model) == ("stop", "large")
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (3, 4, 7)
+    asked = either.model.request(question)
+    assert asked.model == "large"
+    assert [(one["role"], one["content"]) for one in asked.messages] == [
+        ("system", "Be polite."),
+        ("user", before),
+        ("assistant", said),
+        ("user", question),
+    ]
+    # It is a conversation like any other.
+    [conversation] = either.api(session).get("/api/conversations")["conversations"]
+    texts = [message["text"] for message in either.api(session).messages(conversation["id"])]
+    assert texts == [before, said, question, "Fine, thanks"]
+
+
+def test_a_streamed_completion(either: Stack, session: Session) -> None:
+    question, gate = either.secret_text(), Gate()
+    either.model.answer(question, Script(["One ", Hold(gate), "“two” ", "👋"], usage=(3, 4)))
+    stream = sdk(either, session).chat.completions.create(
+        model="chat/small",
+        messages=[{"role": "user", "content": question}],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = [next(stream)]
+    assert chunks[0].choices[0].delta.content == "One "  # it streams
+    gate.open()
+    chunks += list(stream)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "One “two” 👋"
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens == 7
+
+
+def test_what_cannot_be_had(stack: Stack) -> None:
+    client = sdk(stack, stack.session())
+    user: Any = [{"role": "user", "content": "Hi"}]
+    for asked in (
+        {"model": "unheard-of", "messages": user},
+        {"model": "small", "messages": []},
+        {"model": "small", "messages": [{"role": "assistant", "content": "Hi"}]},
+        {"model": "small", "messages": [{"role": "tool", "content": "Hi"}]},
+        {"model": "small", "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        {"model": "small", "messages": user, "n": 2},
+        {"model": "small", "messages": user, "tools": [{"type": "function", "function": {"name": "f"}}]},
+        {"model": "small", "messages": [{"role": "user", "content": " "}]},
+    ):
+        with pytest.raises(openai.BadRequestError):
+            client.chat.completions.create(**asked)  # type: ignore[call-overload]
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve("resp_nothing")
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(input="Hi", previous_response_id="resp_nothing")
+    with pytest.raises(openai.AuthenticationError):
+        OpenAI(base_url=str(client.base_url), api_key="x", max_retries=0).models.list()
+    with pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(model="none", messages=user)  # its provider is dead
+    listed = {model.id for model in client.models.list()}
+    assert listed >= {"small", "chat/small", "responses/thinker"}
+
+
+def test_the_same_key_asks_once(stack: Stack) -> None:
+    client, question = sdk(stack, stack.session()), stack.secret_text()
+    headers = {"Idempotency-Key": "only once"}
+    messages: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}]
+    for _ in range(2):
+        answer = client.chat.completions.create(model="small", messages=messages, extra_headers=headers)
+        assert answer.choices[0].message.content == f"You said: {question}"
+    assert len(stack.model.requests(question)) == 1
+
+
+# --- responses --------------------------------------------------------------------------------------------------------
+
+
+def test_a_response_and_the_next(either: Stack, session: Session) -> None:
+    client = sdk(either, session)
+    first_text, second_text = either.secret_text(), either.secret_text()
+    first = client.responses.create(model="large", instructions="Be kind.", input=first_text)
+    assert (first.status, first.output_text) == ("completed", f"You said: {first_text}")
+    assert client.responses.retrieve(first.id).output_text == first.output_text
+    second = client.responses.create(model="large", input=second_text, previous_response_id=first.id)
+    assert second.previous_response_id == first.id
+    sent = [one["content"] for one in either.model.request(second_text).messages]
+    assert sent == ["Be kind.", first_text, first.output_text, second_text]
+    # From the first again: another branch.
+    third_text = either.secret_text()
+    client.responses.create(model="large", input=third_text, previous_response_id=first.id)
+    assert [one["content"] for one in either.model.request(third_text).messages][1:] == [*sent[1:3], third_text]
+
+
+def test_a_streamed_response(either: Stack, session: Session) -> None:
+    text = either.secret_text()
+    reply = either.secret_text("Fine — “thanks” 👋\n\n")
+    either.model.answer(text, Script(words(reply), usage=(3, 4)))
+    with sdk(either, session).responses.stream(model="small", input=text) as stream:
+        events: list[Any] = list(stream)
+        final = stream.get_final_response()
+    assert (final.output_text, final.status) == (reply, "completed")
+    assert final.usage is not None
+    assert final.usage.total_tokens == 7
+    assert deltas(events) == reply
+    kinds = [event.type for event in events if event.type != "response.output_text.delta"]
+    assert kinds == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    numbers = [event.sequence_number for event in events]
+    assert numbers == sorted(set(numbers))
+
+
+def test_in_the_background_and_taken_up_at_the_exact_place(either: Stack, session: Session) -> None:
+    text, gate = either.secret_text(), Gate()
+    reply = either.secret_text("It goes on, “come what may” 👋, while nobody listens.")
+    tokens = words(reply)
+    either.model.answer(text, Script([*tokens[:4], Hold(gate), *tokens[4:]]))
+    first: list[Any] = []
+    with sdk(either, session).responses.create(model="small", input=text, background=True, stream=True) as stream:
+        for event in stream:
+            first.append(event)
+            if deltas(first) == "".join(tokens[:4]):
+                break
+    response_id, last = first[0].response.id, first[-1].sequence_number
+    other = sdk(either, session, web=1)
+    assert other.responses.retrieve(response_id).status == "in_progress"
+    with other.responses.retrieve(response_id, stream=True, starting_after=last) as stream:
+        gate.open()
+        second: list[Any] = list(stream)
+    assert deltas(first) + deltas(second) == reply
+    assert second[0].sequence_number > last
+    assert second[-1].type == "response.completed"
+    assert second[-1].response.output_text == reply
+    # Now the pieces are gone, and each place is still where it was.
+    numbers = [event.sequence_number for event in first + second]
+    assert numbers == sorted(set(numbers))
+    for seen in (first, first[:-1], [*first, *second[:1]], first[:1], []):
+        after = seen[-1].sequence_number if seen else -1
+        again: list[Any] = list(other.responses.retrieve(response_id, stream=True, starting_after=after))
+        assert deltas(seen) + deltas(again) == reply
+        assert all(event.sequence_number > after for event in again)
+        assert (again[-1].type, again[-1].sequence_number) == ("response.completed", numbers[-1])
+    assert list(other.responses.retrieve(response_id, stream=True, starting_after=numbers[-1])) == []
+    assert len(either.model.requests(text)) == 1
+
+
+def test_cancelled(either: Stack, session: Session) -> None:
+    client, text, gate = sdk(either, session), either.secret_text(), Gate()
+    either.model.answer(text, Script(["So ", "far ", Hold(gate), "no further"]))
+    started = client.responses.create(model="small", input=text, background=True)
+    assert started.status in {"queued", "in_progress"}
+    with client.responses.retrieve(started.id, stream=True) as stream:
+        events: list[Any] = []
+        for event in stream:
+            events.append(event)
+            if deltas(events) == "So far ":
+                cancelled = sdk(either, session, web=1).responses.cancel(started.id)
+                assert (cancelled.status, cancelled.output_text) == ("cancelled", "So far ")
+    assert events[-1].type == "response.incomplete"
+    assert events[-1].response.status == "cancelled"
+    assert client.responses.cancel(started.id) == client.responses.retrieve(started.id) == cancelled
+    gate.open()
+
+
+def test_a_response_that_fails(stack: Stack) -> None:
+    client, text = sdk(stack, stack.session()), stack.secret_text()
+    stack.model.answer(text, Script(["Half a ", Drop(reset=True)]))
+    events: list[Any] = list(client.responses.create(model="small", input=text, stream=True))
+    assert events[-1].type == "response.failed"
+    assert events[-1].response.output_text == deltas(events) == "Half a "
+    assert events[-1].response.error.message
+
+
+def test_of_others(stack: Stack) -> None:
+    mine = sdk(stack, stack.session()).responses.create(model="small", input=stack.secret_text())
+    other = sdk(stack, stack.session())
+    for attempt in (
+        lambda: other.responses.retrieve(mine.id),
+        lambda: other.responses.retrieve(mine.id, stream=True),
+        lambda: other.responses.cancel(mine.id),
+        lambda: other.responses.create(model="small", input="Hi", previous_response_id=mine.id),
+    ):
+        with pytest.raises(openai.NotFoundError):
+            attempt()
+
+
+def test_a_worker_is_killed_in_between(fragile: Stack) -> None:
+    session, text, gate = fragile.session(), fragile.secret_text(), Gate()
+    fragile.model.answer(text, Script(["Never ", "to end ", Hold(gate)]), Script(["Another ", "beginning."]))
+    client = sdk(fragile, session)
+    events: list[Any] = []
+    killed = False
+    with client.responses.create(model="small", input=text, background=True, stream=True) as stream:
+        for event in stream:
+            events.append(event)
+            if not killed and deltas(events) == "Never to end ":
+                killed = True
+                fragile.workers[0].kill()
+                fragile.repair()
+    final = events[-1].response
+    assert (final.status, final.output_text) == ("completed", "Another beginning.")
+    # What was superseded is an item of its own.
+    by_item: dict[int, str] = {}
+    for event in events:
+        if event.type == "response.output_text.delta":
+            by_item[event.output_index] = by_item.get(event.output_index, "") + event.delta
+    assert by_item == {0: "Never to end ", 1: "Another beginning."}
+    ended = [event.item for event in events if event.type == "response.output_item.done"]
+    assert [item.status for item in ended] == ["incomplete", "completed"]
+    numbers = [event.sequence_number for event in events]
+    assert numbers == sorted(set(numbers))
+    # Whoever broke off in the first attempt is told the same.
+    place = next(i for i, event in enumerate(events) if event.type == "response.output_text.delta")
+    rest: list[Any] = list(client.responses.retrieve(final.id, stream=True, starting_after=numbers[place]))
+    assert deltas(rest) == "Another beginning."
+    assert [event.item.status for event in rest if event.type == "response.output_item.done"] == [
+        "incomplete",
+        "completed",
+    ]
+    gate.open()
