@@ -1,7 +1,7 @@
 """Any endpoint that speaks OpenAI's API: OpenAI, Ollama, Hugging Face's router, llama.cpp, vLLM …"""
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -136,9 +136,12 @@ class StreamedCompletion:
             kind = response.headers.get("content-type", "")
             if kind.startswith(("application/json", "text/html")):
                 raise self._not_a_stream(response, kind)
-            yield from self._decode(response.iter_bytes())
+            http = response.http_response
+            # httpx2's own iterators cost more than reading; they are for a server that compresses unasked.
+            stream = http.iter_bytes() if "content-encoding" in http.headers else http.stream
+            yield from self._decode(stream)  # type: ignore[arg-type]  # a synchronous client's is a synchronous one
 
-    def _decode(self, stream: Iterator[bytes]) -> Iterator[Piece]:
+    def _decode(self, stream: Iterable[bytes]) -> Iterator[Piece]:
         """What each part of the stream carries, maybe nothing."""
         reader, decoder = self._reader, SSEDecoder()
         try:
