@@ -17,8 +17,8 @@ _NO_SIZE_LINE = b"?"
 
 class Dechunker:
     """Follows the bytes of one HTTP/1.1 response. The parser is to see its head, and of a chunked body the last chunk
-    and what follows it; so to the parser such a body is empty. Whatever this does not understand passes unchanged, for the
-    parser to judge."""
+    and what follows it; so to the parser such a body is empty. Whatever this does not understand passes unchanged, for
+    the parser to judge."""
 
     def __init__(self) -> None:
         self.in_body = False  # more of a chunked body's contents may come
