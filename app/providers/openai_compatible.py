@@ -11,6 +11,7 @@ import orjson
 from app.providers.base import Aborted, Api, ChatMessage, Piece, UpstreamError, Usage
 from app.providers.dialects import DONE, ChatReader, Reader, ResponsesReader
 from app.providers.failures import Failures
+from app.providers.pace import Pace
 from app.providers.sse import Event, SSEDecoder, SSEError
 from app.providers.transport import Exchange
 
@@ -28,12 +29,12 @@ class OpenAICompatible:
         self, config: "ProviderConfig", *, connect_timeout: float = 5.0, read_timeout: float = 600.0, pace: float = 0.03
     ) -> None:
         """`read_timeout` is a backstop: first-token, idle and total timeouts are the caller's, through `abort()`.
-        `pace` is the least time between two reads of one reply, in seconds."""
+        `pace` is the least time between two reads of one reply, in seconds; it stretches when the process is busy."""
         self.name = config.name
         self.models = config.models
         self.api: Api = config.api
         self.failures = Failures(config.name, config.api_key)
-        self.pace = pace
+        self.pace = Pace(pace) if pace else None
         self._config = config
         self._timeouts = (connect_timeout, read_timeout)
         self._client: Client | None = None

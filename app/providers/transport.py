@@ -14,6 +14,7 @@ import httpx2
 
 from app.providers.base import Aborted
 from app.providers.chunks import Dechunker
+from app.providers.pace import Pace
 from app.providers.proxies import as_proxy, proxy_for
 
 TAIL_SECONDS = 2.0  # how long the end of a stream may take once its text is complete
@@ -30,10 +31,10 @@ _sending: ContextVar["Exchange | None"] = ContextVar("exchange_being_sent", defa
 class Exchange:
     """One call, seen from the network: which connection it holds, how it is read, and whether it was aborted."""
 
-    def __init__(self, pace: float) -> None:
+    def __init__(self, pace: Pace | None) -> None:
         self.aborted = False
         self.reads = 0
-        self.pace = 0.0  # the first text comes as fast as it can
+        self.pace: Pace | None = None  # the first text comes as fast as it can
         self.deadline: float | None = None
         self._pace = pace
         self._lock = threading.Lock()
@@ -60,12 +61,12 @@ class Exchange:
                 self._stream.shut_down()
 
     def slow_down(self) -> None:
-        """From here on, two reads are at least the pace apart."""
+        """From here on, reads keep the pace."""
         self.pace = self._pace
 
     def finish(self) -> None:
         """The text is complete: read what is left at once, and do not wait long for it."""
-        self.pace = 0.0
+        self.pace = None
         if self.deadline is None:
             self.deadline = time.monotonic() + TAIL_SECONDS
 
@@ -157,20 +158,20 @@ class _Stream(httpcore2.NetworkStream):
         return data
 
     def _receive_in_turn(self, exchange: Exchange, max_bytes: int, timeout: float | None) -> bytes:
-        if exchange.pace:
-            self._wait_for_turn(exchange)
+        if exchange.pace is not None:
+            self._wait_for_turn(exchange, self._read_at + exchange.pace())
         elif exchange.deadline is not None:
             left = max(exchange.deadline - time.monotonic(), 0.0)
             timeout = left if timeout is None else min(left, timeout)
         data = self._inner.read(max_bytes, timeout)
         self._read_at = time.monotonic()
         exchange.reads += 1
-        if exchange.pace and data and self._inner.get_extra_info("ssl_object") is not None:
+        if exchange.pace is not None and data and self._inner.get_extra_info("ssl_object") is not None:
             data += self._decrypt_more(max_bytes - len(data))
         return data
 
-    def _wait_for_turn(self, exchange: Exchange) -> None:
-        while (wait := self._read_at + exchange.pace - time.monotonic()) > 0:
+    def _wait_for_turn(self, exchange: Exchange, turn: float) -> None:
+        while (wait := turn - time.monotonic()) > 0:
             time.sleep(min(wait, _NAP_SECONDS))
             exchange.check()
 
