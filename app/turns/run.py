@@ -112,7 +112,7 @@ class Runner:
             finish = self._ask(claim, reply, sent)
             if finish is not None:
                 reply.end(finish)
-                self._pump.wake()
+                self._pump.wake(reply)
             next_turn = reply.wait_until_over()
         finally:
             self._pump.discard(reply)
@@ -182,7 +182,7 @@ class Runner:
             with closing(iter(completion)) as pieces:  # type: ignore[type-var]
                 for piece in pieces:
                     reply.feed(piece)
-                    self._pump.wake()
+                    self._pump.wake(reply)
         except Aborted:
             if problem := reply.stop_listening():
                 raise problem from None
