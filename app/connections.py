@@ -48,8 +48,9 @@ def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_keepalive": True,
-        # Messages are hints: what a worker took with it when it died is found by the sweep.
-        "visibility_timeout": 3600,
+        # Messages are hints: what a worker took with it when it died is found by the sweep. So kombu need not note
+        # which of them are under way, in two transactions for each.
+        "ack_emulation": False,
     }
     scheme = urlsplit(url).scheme
     if scheme == "redis+sentinel":

@@ -2,112 +2,111 @@
 
 Engine.IO's own choice for gevent, simple-websocket 1.1, writes with `send` and without a lock: a reader that stalls
 gets broken frames. It also costs a greenlet more for each connection, and compresses every frame for browsers.
+Engine.IO itself adds one that writes; outbox.py has what is here instead.
 The protocol itself is the `websockets` library's; here is only what moves its bytes.
 """
 
 import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from contextlib import suppress
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed, InvalidState
+from engineio.exceptions import SocketIsClosedError, UnknownPacketError
+from engineio.packet import Packet
+from engineio.socket import Socket as EngineSocket
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
+
+from app.delivery.outbox import Outbox
+from app.logs import get_logger
 
 RECEIVE_BYTES = 65_536
 PACKET_TYPES = frozenset(b"%d" % number for number in range(7))
 
 
 class WebSocket:
-    """What Engine.IO expects of `websocket` in its async driver: made with (handler, server), called as a WSGI
-    application, then `wait`, `send` and `close` for the handler.
+    """In place of `websocket` in Engine.IO's async driver: made with (handler, server), called as a WSGI application.
 
-    `socket` is public because Engine.IO sets its timeout.
+    The handler, a method of Engine.IO's Socket, is not called but stood in for, because it starts a greenlet for what
+    the socket's queue, an Outbox, does by itself.
     """
 
-    def __init__(self, handler: Callable[["WebSocket"], Any], server: Any) -> None:
-        self._handler = handler
+    def __init__(self, handler: Callable[..., Any], server: Any) -> None:
+        self._engine: EngineSocket = handler.__self__  # type: ignore[attr-defined]
+        self._outbox: Outbox = self._engine.queue
+        self._silence = server.ping_interval + server.ping_timeout
         self._protocol = ServerProtocol(max_size=server.max_http_buffer_size)
-        self._sending = threading.Lock()
-        self._messages: Iterator[str | bytes] = iter(())
-        self.socket: socket.socket
+        self._socket: socket.socket
 
     def __call__(self, environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
-        self.socket = _socket_of(environ)
-        self._transmit(partial(self._shake_hands, _raw_request(environ)))
+        self._socket = _socket_of(environ)
+        self._shake_hands(_raw_request(environ))
         if self._protocol.state is OPEN:
             if "eventlet.set_idle" in environ:
                 environ["eventlet.set_idle"]()  # a graceful stop does not wait for it
-            self._messages = self._receive()
-            self._handler(self)
+            self._serve()
         return _already_handled(environ)
-
-    def wait(self) -> str | bytes | None:
-        """The next message, or None when the connection is over. Raises OSError if it broke or timed out."""
-        return next(self._messages, None)
-
-    def send(self, message: str | bytes) -> None:
-        """Blocks until all of it is written. Raises OSError if it cannot be."""
-        try:
-            if isinstance(message, str):
-                self._transmit(partial(self._protocol.send_text, message.encode()))
-            else:
-                self._transmit(partial(self._protocol.send_binary, message))
-        except (ConnectionClosed, InvalidState) as exc:
-            raise OSError("the connection is closing") from exc
-
-    def close(self) -> None:
-        """Ends the connection, and with it a reader blocked in `wait`."""
-        try:
-            if self._protocol.state is OPEN:
-                self._transmit(self._protocol.send_close)
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is closed, which is all that is wanted
 
     def _shake_hands(self, request: bytes) -> None:
         self._protocol.receive_data(request)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
                 self._protocol.send_response(self._protocol.accept(event))
+        self._socket.sendall(b"".join(self._protocol.data_to_send()))
+
+    def _serve(self) -> None:
+        """Until the connection ends."""
+        engine = self._engine
+        self._socket.settimeout(self._silence)
+        engine.connected = engine.upgraded = True
+        self._outbox.open(self._socket)
+        try:
+            for message in self._receive():
+                with suppress(UnknownPacketError):
+                    engine.receive(Packet(encoded_packet=message))
+        except (SocketIsClosedError, OSError):
+            pass  # it is over, as when it ends well
+        except Exception:
+            get_logger(__name__).exception("a connection's packet could not be handled")
+        finally:
+            self._outbox.cut()
+            engine.close(wait=False, abort=True, reason=engine.server.reason.TRANSPORT_CLOSE)
 
     def _receive(self) -> Iterator[str | bytes]:
+        """The messages, whole. Raises OSError if the connection broke or was silent for too long."""
         parts: list[bytes] = []
         text = True
-        while True:
-            data = self.socket.recv(RECEIVE_BYTES)
-            # Pongs and the answer to a close go out from here.
-            if data:
-                self._transmit(partial(self._protocol.receive_data, data))
-            else:
-                self._transmit(self._protocol.receive_eof)
-            for event in self._protocol.events_received():
-                if not isinstance(event, Frame) or event.opcode not in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
-                    continue
-                if event.opcode is not Opcode.CONT:
-                    text = event.opcode is Opcode.TEXT
-                parts.append(bytes(event.data))
-                if event.fin:
-                    message = b"".join(parts)
-                    parts.clear()
-                    # What is no Engine.IO packet would make Engine.IO drop the connection.
-                    if not text:
-                        yield message
-                    elif message[:1] in PACKET_TYPES:
-                        yield message.decode(errors="replace")
-            if not data or self._protocol.state is not OPEN:
-                return
+        for frame in self._frames():
+            if frame.opcode is not Opcode.CONT:
+                text = frame.opcode is Opcode.TEXT
+            parts.append(bytes(frame.data))
+            if frame.fin:
+                message = b"".join(parts)
+                parts.clear()
+                # What is no Engine.IO packet would make Engine.IO drop the connection.
+                if not text:
+                    yield message
+                elif message[:1] in PACKET_TYPES:
+                    yield message.decode(errors="replace")
 
-    def _transmit(self, step: Callable[[], None]) -> None:
-        """Takes one step of the protocol and writes what it wants written, frames of different senders never mixed."""
-        with self._sending:
-            step()
-            data = b"".join(self._protocol.data_to_send())
+    def _frames(self) -> Iterator[Frame]:
+        """Those with parts of messages."""
+        while self._protocol.state is OPEN:
+            data = self._socket.recv(RECEIVE_BYTES)
             if data:
-                self.socket.sendall(data)
+                self._protocol.receive_data(data)
+            else:
+                self._protocol.receive_eof()
+            # Pongs and the answer to a close.
+            if answer := b"".join(self._protocol.data_to_send()):
+                self._outbox.write(answer)
+            for event in self._protocol.events_received():
+                if isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
+                    yield event
+            if not data:
+                return
 
 
 def _raw_request(environ: dict[str, Any]) -> bytes:

@@ -11,8 +11,6 @@ from app.providers.sse import Event
 DONE = b"[DONE]"
 
 
-# The names under which servers stream reasoning in a chat completion's delta.
-_REASONING = ("reasoning_content", "reasoning")
 _REASONING_EVENTS = {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
 _NOTHING = Piece()
 
@@ -57,9 +55,11 @@ class ChatReader(Reader):
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return _NOTHING
-        # Some servers send the same reasoning under both names.
-        reasoning = next((text for name in _REASONING if (text := _text(delta.get(name)))), "")
-        return Piece(_text(delta.get("content")) + _text(delta.get("refusal")), reasoning)
+        return Piece(
+            _text(delta.get("content")) + _text(delta.get("refusal")),
+            # Servers have two names for it; some send the same under both.
+            _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")),
+        )
 
 
 class ResponsesReader(Reader):

@@ -1,7 +1,7 @@
 """Any endpoint that speaks OpenAI's API: OpenAI, Ollama, Hugging Face's router, llama.cpp, vLLM …"""
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import orjson
 from app.providers.base import Aborted, Api, ChatMessage, Piece, UpstreamError, Usage
 from app.providers.dialects import DONE, ChatReader, Reader, ResponsesReader
 from app.providers.failures import Failures
+from app.providers.pace import Pace
 from app.providers.sse import Event, SSEDecoder, SSEError
 from app.providers.transport import Exchange
 
@@ -28,12 +29,12 @@ class OpenAICompatible:
         self, config: "ProviderConfig", *, connect_timeout: float = 5.0, read_timeout: float = 600.0, pace: float = 0.03
     ) -> None:
         """`read_timeout` is a backstop: first-token, idle and total timeouts are the caller's, through `abort()`.
-        `pace` is the least time between two reads of one reply, in seconds."""
+        `pace` is the least time between two reads of one reply, in seconds; it stretches when the process is busy."""
         self.name = config.name
         self.models = config.models
         self.api: Api = config.api
         self.failures = Failures(config.name, config.api_key)
-        self.pace = pace
+        self.pace = Pace(pace) if pace else None
         self._config = config
         self._timeouts = (connect_timeout, read_timeout)
         self._client: Client | None = None
@@ -136,9 +137,12 @@ class StreamedCompletion:
             kind = response.headers.get("content-type", "")
             if kind.startswith(("application/json", "text/html")):
                 raise self._not_a_stream(response, kind)
-            yield from self._decode(response.iter_bytes())
+            http = response.http_response
+            # httpx2's own iterators cost more than reading; they are for a server that compresses unasked.
+            stream = http.iter_bytes() if "content-encoding" in http.headers else http.stream
+            yield from self._decode(stream)  # type: ignore[arg-type]  # a synchronous client's is a synchronous one
 
-    def _decode(self, stream: Iterator[bytes]) -> Iterator[Piece]:
+    def _decode(self, stream: Iterable[bytes]) -> Iterator[Piece]:
         """What each part of the stream carries, maybe nothing."""
         reader, decoder = self._reader, SSEDecoder()
         try:

@@ -13,11 +13,13 @@ import httpcore2
 import httpx2
 
 from app.providers.base import Aborted
-from app.providers.chunks import ChunkMerger
+from app.providers.chunks import Dechunker
+from app.providers.pace import Pace
 from app.providers.proxies import as_proxy, proxy_for
 
 TAIL_SECONDS = 2.0  # how long the end of a stream may take once its text is complete
 _NAP_SECONDS = 0.05  # how long an abort may go unnoticed by a reader that paces itself
+RECEIVE_BYTES = 65_536
 _KEPT_CONNECTIONS = 100
 _KEPT_SECONDS = 30.0
 
@@ -29,10 +31,10 @@ _sending: ContextVar["Exchange | None"] = ContextVar("exchange_being_sent", defa
 class Exchange:
     """One call, seen from the network: which connection it holds, how it is read, and whether it was aborted."""
 
-    def __init__(self, pace: float) -> None:
+    def __init__(self, pace: Pace | None) -> None:
         self.aborted = False
         self.reads = 0
-        self.pace = 0.0  # the first text comes as fast as it can
+        self.pace: Pace | None = None  # the first text comes as fast as it can
         self.deadline: float | None = None
         self._pace = pace
         self._lock = threading.Lock()
@@ -59,12 +61,12 @@ class Exchange:
                 self._stream.shut_down()
 
     def slow_down(self) -> None:
-        """From here on, two reads are at least the pace apart."""
+        """From here on, reads keep the pace."""
         self.pace = self._pace
 
     def finish(self) -> None:
         """The text is complete: read what is left at once, and do not wait long for it."""
-        self.pace = 0.0
+        self.pace = None
         if self.deadline is None:
             self.deadline = time.monotonic() + TAIL_SECONDS
 
@@ -72,6 +74,11 @@ class Exchange:
         with self._lock:
             self.check()
             self._stream = stream
+
+    def contents(self, timeout: float | None) -> Iterator[bytes]:
+        """What a chunked body contains; nothing if the body is none."""
+        stream = self._stream
+        return stream.contents(self, timeout) if stream is not None else iter(())
 
     def let_go(self) -> None:
         """After this an abort no longer touches the connection, which may serve another call next."""
@@ -88,13 +95,15 @@ class _Stream(httpcore2.NetworkStream):
         self.exchange: Exchange | None = None
         self._inner = inner
         self._twin: socket.socket | None = None
-        self._merger = ChunkMerger()
+        self._framing = Dechunker()
+        self._unread = b""  # what the parser has yet to see
         self._read_at = 0.0
 
     def work_for(self, exchange: Exchange) -> None:
         exchange.hold(self)
         self.exchange = exchange
-        self._merger = ChunkMerger()
+        self._framing = Dechunker()
+        self._unread = b""
 
     def shut_down(self) -> None:
         """Wake whoever is blocked on this connection, in any concurrency model, by ending it in the kernel.
@@ -114,36 +123,55 @@ class _Stream(httpcore2.NetworkStream):
             self._inner.write(buffer, timeout)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """For the HTTP parser."""
         exchange = self.exchange
+        if self._unread:
+            data, self._unread = self._unread, b""
+            return data
         if exchange is None:
             return self._inner.read(max_bytes, timeout)
+        while True:
+            data = self._receive(exchange, max_bytes, timeout)
+            passed = self._framing.feed(data) if data else data
+            if passed or not data:
+                return passed
+
+    def contents(self, exchange: Exchange, timeout: float | None) -> Iterator[bytes]:
+        """What a chunked body contains, as it comes. The last chunk, an end before it, and what is malformed are left
+        for the parser."""
+        framing = self._framing
+        while True:
+            if found := framing.take():
+                yield found
+            if not framing.in_body or not (data := self._receive(exchange, RECEIVE_BYTES, timeout)):
+                return
+            self._unread += framing.feed(data)
+
+    def _receive(self, exchange: Exchange, max_bytes: int, timeout: float | None) -> bytes:
         try:
-            while True:
-                exchange.check()
-                data = self._receive(exchange, max_bytes, timeout)
-                exchange.check()
-                merged = self._merger.feed(data) if data else data
-                if merged or not data:
-                    return merged
+            exchange.check()
+            data = self._receive_in_turn(exchange, max_bytes, timeout)
+            exchange.check()
         except (httpcore2.NetworkError, httpcore2.TimeoutException):
             exchange.check()
             raise
+        return data
 
-    def _receive(self, exchange: Exchange, max_bytes: int, timeout: float | None) -> bytes:
-        if exchange.pace:
-            self._wait_for_turn(exchange)
+    def _receive_in_turn(self, exchange: Exchange, max_bytes: int, timeout: float | None) -> bytes:
+        if exchange.pace is not None:
+            self._wait_for_turn(exchange, self._read_at + exchange.pace())
         elif exchange.deadline is not None:
             left = max(exchange.deadline - time.monotonic(), 0.0)
             timeout = left if timeout is None else min(left, timeout)
         data = self._inner.read(max_bytes, timeout)
         self._read_at = time.monotonic()
         exchange.reads += 1
-        if exchange.pace and data and self._inner.get_extra_info("ssl_object") is not None:
+        if exchange.pace is not None and data and self._inner.get_extra_info("ssl_object") is not None:
             data += self._decrypt_more(max_bytes - len(data))
         return data
 
-    def _wait_for_turn(self, exchange: Exchange) -> None:
-        while (wait := self._read_at + exchange.pace - time.monotonic()) > 0:
+    def _wait_for_turn(self, exchange: Exchange, turn: float) -> None:
+        while (wait := turn - time.monotonic()) > 0:
             time.sleep(min(wait, _NAP_SECONDS))
             exchange.check()
 
@@ -247,12 +275,18 @@ class _Backend(httpcore2.NetworkBackend):
 
 
 class _Body(httpx2.SyncByteStream):
-    def __init__(self, stream: Iterable[bytes], exchange: Exchange | None) -> None:
+    """Of a chunked body the contents come straight from the connection, and its end through the parser, which then
+    knows that the connection may be used again."""
+
+    def __init__(self, stream: Iterable[bytes], exchange: Exchange | None, timeout: float | None) -> None:
         self._stream = stream
         self._exchange = exchange
+        self._timeout = timeout
 
     def __iter__(self) -> Iterator[bytes]:
         with _in_the_words_of_httpx2():
+            if self._exchange is not None:
+                yield from self._exchange.contents(self._timeout)
             yield from self._stream
 
     def close(self) -> None:
@@ -305,7 +339,7 @@ class Transport(httpx2.BaseTransport):
         return httpx2.Response(
             status_code=response.status,
             headers=response.headers,
-            stream=_Body(response.stream, _sending.get()),
+            stream=_Body(response.stream, _sending.get(), request.extensions.get("timeout", {}).get("read")),
             extensions=response.extensions,
         )
 

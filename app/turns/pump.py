@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from app.connections import UNREACHABLE
@@ -12,7 +13,7 @@ from app.turns.reply import Reply
 
 # Between two round trips, so that replies whose text arrives at about the same time share one.
 REST_SECONDS = 0.005
-# How late a deadline may be noticed.
+# How late a deadline, or that a sign of life is due, may be noticed.
 TICK_SECONDS = 0.25
 LONGEST_PAUSE = 2.0
 
@@ -29,6 +30,8 @@ class Pump:
         self._heartbeat = heartbeat
         self._sleep = sleep
         self._replies: set[Reply] = set()
+        self._ready: deque[Reply] = deque()
+        self._look_at_all = 0.0  # when to
         self._hand_back_at: float | None = None
         self._wake = threading.Event()
         self._start = threading.Lock()
@@ -45,8 +48,9 @@ class Pump:
     def discard(self, reply: Reply) -> None:
         self._replies.discard(reply)
 
-    def wake(self) -> None:
-        """There is something to write."""
+    def wake(self, reply: Reply) -> None:
+        """It has something to write."""
+        self._ready.append(reply)
         self._wake.set()
 
     def look_at(self, turn_id: str) -> None:
@@ -54,7 +58,7 @@ class Pump:
         for reply in list(self._replies):
             if reply.claim.turn_id == turn_id:
                 reply.show_life()
-                self.wake()
+                self.wake(reply)
 
     @property
     def draining(self) -> bool:
@@ -87,13 +91,12 @@ class Pump:
                 pause = 0.0
             self._sleep(pause or REST_SECONDS)
             if pause:
+                self._look_at_all = 0.0
                 self._wake.set()
 
     def _write_all(self) -> None:
-        replies, due, failed = list(self._replies), [], None
-        for reply in replies:
-            reply.check_deadlines()
-        for reply in replies:
+        due, failed = [], None
+        for reply in self._worth_a_look():
             if reply.refused and not reply.lost:
                 try:
                     reply.claim_again()
@@ -117,6 +120,18 @@ class Pump:
     def _measure(self, write: Write) -> None:
         if size := len(write.text) + len(write.reasoning):
             self._metrics.flush_chars.observe(size)
+
+    def _worth_a_look(self) -> list[Reply]:
+        """Those with something to write; now and then all, of which most are silent."""
+        ready = dict.fromkeys(self._ready.popleft() for _ in range(len(self._ready)))
+        now = time.monotonic()
+        if now < self._look_at_all:
+            return [reply for reply in ready if reply in self._replies]
+        self._look_at_all = now + TICK_SECONDS
+        replies = list(self._replies)
+        for reply in replies:
+            reply.check_deadlines()
+        return replies
 
     def _hand_back(self) -> None:
         for reply in list(self._replies):

@@ -123,7 +123,7 @@ class Runner:
             finish = self._ask(claim, reply, sent)
             if finish is not None:
                 reply.end(finish)
-                self._pump.wake()
+                self._pump.wake(reply)
             next_turn = reply.wait_until_over()
         finally:
             self._pump.discard(reply)
@@ -230,7 +230,7 @@ class Runner:
                     if not reply.heard:
                         self._breaker.answered(provider)
                     reply.feed(piece)
-                    self._pump.wake()
+                    self._pump.wake(reply)
         except Aborted:
             if problem := reply.stop_listening():
                 raise problem from None

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.connections import UNREACHABLE
+from app.delivery.outbox import Outbox
 from app.delivery.packet import Json, SafePacket
 from app.delivery.websocket import WebSocket
 from app.errors import AppError, Internal, Unavailable
@@ -77,9 +78,9 @@ def create_app(services: WebServices) -> Flask:
 
 
 def _use_own_websocket(socketio: SocketIO) -> None:
-    """Engine.IO looks its WebSocket up in its async driver. A test pins this."""
+    """Engine.IO looks its WebSocket and its queues up in its async driver. A test pins this."""
     engine: Any = socketio.server.eio
-    engine._async = {**engine._async, "websocket": WebSocket}
+    engine._async = {**engine._async, "websocket": WebSocket, "queue": Outbox}
 
 
 def _answer_errors(app: Flask) -> None:

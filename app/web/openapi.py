@@ -114,6 +114,9 @@ OPERATIONS: dict[str, Operation] = {
     "GET /api/asyncapi.json": Operation("The Socket.IO events", {200: JSON}, public=True),
     "GET /api/docs": Operation("Both, to be read", {200: "text/html"}, public=True),
     "GET /healthz": Operation("The process is up", {200: schemas.Health}, public=True),
+    "GET /metrics": Operation(
+        "Figures for Prometheus; from this machine, or with METRICS_TOKEN", {200: "text/plain"}, public=True
+    ),
     "GET /readyz": Operation("Redis can be reached", {200: schemas.Readiness, 503: schemas.Readiness}, public=True),
 }
 

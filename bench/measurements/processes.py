@@ -1,4 +1,4 @@
-"""What an event costs all web processes together, with more and more of them."""
+"""What an event costs all web processes together, with more and more of them that have as much to do each."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +13,11 @@ from bench.stacks import Stack, install_peers, parley, stock, upstream
 from bench.upstream import now
 from bench.worker import Writer
 
-TITLE = "An event, with 1 to 8 web processes: 64 rooms, 1000 events/s in all"
+TITLE = "An event, with 1 to 8 web processes: 8 rooms and 125 events/s for each"
 COUNTS = (1, 2, 4, 8)
-ROOMS = 64
-# As a worker writes: what has come of all replies, every few milliseconds.
-BEAT_SECONDS = 0.005
-EVENTS_A_BEAT = 5
+# For each process: one that has less to do is woken for fewer events at a time, so each costs it more.
+ROOMS = 8
+BEAT_SECONDS = 0.008
 SECONDS = 5.0
 LEVEL = 1.15
 
@@ -65,17 +64,18 @@ def _through_the_stock_queue(stack: Stack, _rooms: Rooms) -> Emit:
 def _cost(stack: Stack, emitter: Callable[[Stack, Rooms], Emit]) -> float:
     """µs for each event that a client got; what idle processes cost is taken off."""
     with load(stack) as clients:
-        clients.connect(ROOMS)
+        webs = len(stack.urls)
+        clients.connect(ROOMS * webs)
         rooms = clients.join()
         emit, turn = emitter(stack, rooms), cycle(rooms)
-        _beat(lambda: emit(list(islice(turn, EVENTS_A_BEAT))), 0.5)
+        _beat(lambda: emit(list(islice(turn, webs))), 0.5)
         time.sleep(0.5)
         before = stack.cpu()["web"]
         time.sleep(2)
         idle = (stack.cpu()["web"] - before) / 2
         clients.forget()
         before, began = stack.cpu()["web"], time.monotonic()
-        sent = EVENTS_A_BEAT * _beat(lambda: emit(list(islice(turn, EVENTS_A_BEAT))), SECONDS)
+        sent = webs * _beat(lambda: emit(list(islice(turn, webs))), SECONDS)
         while (got := clients.report()["events"]) < sent:
             if time.monotonic() > began + 60:
                 raise RuntimeError(f"{stack.kind}: {got} of {sent} events arrived")

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
+import socketio
+from websockets.exceptions import ConnectionClosed
 
 from tests.support.processes import ROOT, clean_environment, eventually
 from tests.support.stack import Stack
@@ -67,13 +70,13 @@ def test_a_web_process_hears_only_of_rooms_that_it_holds(either: Stack) -> None:
     assert other.received == []
 
 
-def test_a_reader_that_stalls_gets_every_frame_whole_and_holds_up_nobody(either: Stack) -> None:
+def test_a_reader_that_stalls_is_cut_off_after_whole_frames_and_holds_up_nobody(either: Stack) -> None:
     session = either.session()
-    stalled = either.raw(session)
+    stalled, tab = either.raw(session), either.client(session)
     conversation_id = either.api(session)("POST", "/api/conversations", json={}).json()["id"]
     assert stalled.ask("open_conversation", {"conversation_id": conversation_id})["ok"]
     code = (
-        "for number in range(60):\n"
+        "for number in range(100):\n"
         f"    emitter.emit('large', [number, chr(97 + number % 26) * 200_000], room='c:{conversation_id}')\n"
         f"    emitter.emit('small', number, room='c:{conversation_id}')\n"
     )
@@ -84,10 +87,36 @@ def test_a_reader_that_stalls_gets_every_frame_whole_and_holds_up_nobody(either:
         check=True,
         timeout=60,
     )
-    # Far more than the buffers between hold: its writer is blocked now. Others are served all the same.
-    assert either.client().talk(either.secret_text())["status"] == "done"
+    # Far more than may wait for it. Others are served all the same.
+    assert tab.talk(either.secret_text(), conversation_id=conversation_id)["status"] == "done"
+    emitted = []
+    for number in range(100):
+        emitted += [f'42["large",[{number},"{chr(97 + number % 26) * 200_000}"]]', f'42["small",{number}]']
+    received = []
+    with suppress(ConnectionClosed):
+        while True:
+            received.append(stalled.receive())
+    assert received[0] == emitted[0]
+    assert received == emitted[: len(received)], "what it got before is whole and in order"
+    assert len(received) < len(emitted)
+    # It comes back and misses nothing.
+    again = either.raw(session).ask("open_conversation", {"conversation_id": conversation_id})
+    assert again["snapshot"]["messages"] == tab.view(conversation_id).messages
+
+
+def test_a_reader_that_is_slow_gets_every_frame_whole(either: Stack) -> None:
+    session = either.session()
+    slow = either.raw(session)
+    conversation_id = either.api(session)("POST", "/api/conversations", json={}).json()["id"]
+    assert slow.ask("open_conversation", {"conversation_id": conversation_id})["ok"]
+    emitter = socketio.RedisManager(either.redis.url, channel="flask-socketio", write_only=True)
     for number in range(60):
-        large, small = stalled.receive(), stalled.receive()
-        assert large == f'42["large",[{number},"{chr(97 + number % 26) * 200_000}"]]'
-        assert small == f'42["small",{number}]'
-    assert stalled.works()
+        # More at a time than most connections take at once, and less than may wait.
+        emitter.emit("large", [number, chr(97 + number % 26) * 300_000], room=f"c:{conversation_id}")
+        emitter.emit("small", number, room=f"c:{conversation_id}")
+        if number >= 4:
+            large, small = slow.receive(), slow.receive()
+            first = number - 4
+            assert large == f'42["large",[{first},"{chr(97 + first % 26) * 300_000}"]]'
+            assert small == f'42["small",{first}]'
+    assert slow.works()

@@ -1,4 +1,4 @@
-"""What tasks/consumer.py relies on in Celery and kombu without their promise. A release that changes it fails."""
+"""What tasks/ relies on in Celery and kombu without their promise. A release that changes it fails."""
 
 import inspect
 import subprocess
@@ -6,16 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from celery.events.dispatcher import EventDispatcher
 from celery.worker import pidbox
 from celery.worker.components import Consumer as ConsumerStep
 from celery.worker.consumer import Consumer as StockConsumer
 from celery.worker.consumer.control import Control as StockControl
+from celery.worker.consumer.events import Events as StockEvents
 from kombu.connection import Connection
 from kombu.utils.functional import retry_over_time
 
 from app.settings import Settings
 from tasks.celery_app import make_celery
 from tasks.consumer import STOCK_CONTROL, Consumer, Control
+from tasks.events import BatchedEvents
 from tests.support.processes import ROOT, clean_environment
 
 PROVIDER = '[{"name": "none", "base_url": "http://127.0.0.1:1/v1", "models": ["none"]}]'
@@ -41,6 +44,16 @@ def test_one_step_of_the_consumer_is_replaced() -> None:
     bound = inspect.getsource(StockControl.__init__)
     for name in ("is_green", "box", "start", "stop", "shutdown"):
         assert f"self.{name} = " in bound
+
+
+def test_the_worker_makes_our_event_dispatcher() -> None:
+    assert issubclass(make_celery(Settings(redis_url="redis://127.0.0.1:1/0")).events.Dispatcher, BatchedEvents)
+    assert "c.app.events.Dispatcher(" in inspect.getsource(StockEvents.start)
+    accepted = inspect.signature(EventDispatcher.__init__).parameters
+    assert {"buffer_group", "buffer_limit", "on_send_buffered"} <= set(accepted)
+    sent = inspect.getsource(EventDispatcher.send)
+    assert "if group in self.buffer_group:" in sent
+    assert "self.on_send_buffered()" in sent
 
 
 def test_the_mailbox_is_begun_and_ended_as_before() -> None:

@@ -1,6 +1,7 @@
 """What we rely on in python-socketio and python-engineio without their promise. A release that changes it fails."""
 
 import inspect
+import re
 
 import engineio.socket
 import pytest
@@ -9,6 +10,7 @@ from flask_socketio import SocketIO
 from socketio import RedisManager
 from socketio.server import Server
 
+from app.delivery.outbox import Outbox
 from app.delivery.websocket import WebSocket
 from app.services import build_web
 from app.settings import ProviderConfig, Settings
@@ -37,6 +39,29 @@ def test_the_websocket_is_taken_from_the_async_driver(app: Flask) -> None:
     upgrade = inspect.getsource(engineio.socket.Socket._upgrade_websocket)
     assert "self.server._async['websocket'](" in upgrade
     assert "self._websocket_handler, self.server)" in upgrade
+
+
+def test_the_websocket_stands_in_for_its_handler(app: Flask) -> None:
+    """What the handler does for a connection that begins as a WebSocket, beside moving bytes."""
+    handler = inspect.getsource(engineio.socket.Socket._websocket_handler)
+    assert "self.connected = True\n            self.upgraded = True" in handler
+    assert "self.server.ping_interval + self.server.ping_timeout" in handler
+    assert "self.receive(pkt)" in handler
+    assert (
+        "self.close(wait=False, abort=True,\n                   reason=self.server.reason.TRANSPORT_CLOSE)" in handler
+    )
+
+
+def test_queues_are_taken_from_the_async_driver(app: Flask) -> None:
+    engine = app.extensions["socketio"].server.eio
+    assert isinstance(engineio.socket.Socket(engine, "sid").queue, Outbox)
+    # Of a queue's methods these are used, outside of what the WebSocket stands in for and of polling.
+    used = set()
+    for name, method in inspect.getmembers(engineio.socket.Socket, inspect.isfunction):
+        if name not in {"poll", "_websocket_handler"}:
+            used |= set(re.findall(r"queue\.(\w+)", inspect.getsource(method)))
+    assert used == {"put", "join"}
+    assert engine.transports == ["websocket"]
 
 
 def test_the_manager_overrides_what_the_stock_one_has(app: Flask) -> None:

@@ -59,7 +59,7 @@ class Bench:
     def feed(self, reply: Reply, *texts: str) -> None:
         for text in texts:
             reply.feed(Piece(text))
-            self.pump.wake()
+            self.pump.wake(reply)
 
     def say(self, reply: Reply, text: str) -> None:
         """Returns when it is shown behind what is shown already."""
@@ -69,7 +69,7 @@ class Bench:
 
     def end(self, reply: Reply, finish: Finish | None = None) -> str | None:
         reply.end(finish or Finish("done"))
-        self.pump.wake()
+        self.pump.wake(reply)
         return self.over(reply)
 
     def over(self, reply: Reply) -> str | None:

@@ -1,4 +1,4 @@
-"""The decoder of event streams, and the re-framing of HTTP chunks below it."""
+"""The decoder of event streams, and the reading of HTTP chunks below it."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.providers import sse
-from app.providers.chunks import ChunkMerger
+from app.providers.chunks import Dechunker
 from app.providers.sse import Event, SSEDecoder, SSEError
 
 STREAM = (
@@ -84,46 +84,56 @@ CHUNKED = HEAD + b"3\r\nabc\r\n2;name=value\r\nde\r\n00A\r\n0\r\n\r\n12345\r\n1\
 BODY = b"abcde0\r\n\r\n12345\r"
 
 
-def merge(*pieces: bytes) -> list[bytes]:
-    merger = ChunkMerger()
-    return [merged for piece in pieces if (merged := merger.feed(piece))]
+def dechunk(*pieces: bytes) -> tuple[bytes, list[bytes], Dechunker]:
+    """What the parser sees, and the contents that each piece brought."""
+    dechunker = Dechunker()
+    seen, contents = b"", []
+    for piece in pieces:
+        seen += dechunker.feed(piece)
+        contents.append(dechunker.take())
+    return seen, contents, dechunker
 
 
-def parsed(*pieces: bytes) -> tuple[bytes, int, bool]:
-    """The body as h11 reads it, in how many parts, and whether it ended well."""
+def parsed(seen: bytes) -> bool:
+    """Whether h11 takes it for a whole response without contents. Raises what h11 raises."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method="GET", target="/", headers=[("host", "there")]))
     connection.send(h11.EndOfMessage())
-    body, parts = b"", 0
-    for piece in pieces:
-        connection.receive_data(piece)
-        while not isinstance(event := connection.next_event(), type):
-            if isinstance(event, h11.Data):
-                body += bytes(event.data)
-                parts += 1
-            elif isinstance(event, h11.EndOfMessage):
-                return body, parts, True
-    return body, parts, False
+    connection.receive_data(seen)
+    assert isinstance(connection.next_event(), h11.Response)
+    return isinstance(connection.next_event(), h11.EndOfMessage)
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=12))
-def test_merged_chunks_say_the_same(places: list[int]) -> None:
-    body, parts, ended = parsed(*merge(*cut(CHUNKED, places)))
-    assert (body, ended) == (BODY, True)
-    assert parts <= len(places) + 1
+def test_the_contents_of_chunks_wherever_they_were_cut(places: list[int]) -> None:
+    seen, contents, dechunker = dechunk(*cut(CHUNKED, places))
+    assert b"".join(contents) == BODY
+    assert parsed(seen)
+    assert not dechunker.in_body
 
 
 def test_chunks_a_byte_at_a_time() -> None:
-    assert parsed(*merge(*(CHUNKED[i : i + 1] for i in range(len(CHUNKED))))) == (BODY, len(BODY), True)
+    seen, contents, _ = dechunk(*(CHUNKED[i : i + 1] for i in range(len(CHUNKED))))
+    assert b"".join(contents) == BODY
+    assert parsed(seen)
 
 
-def test_many_chunks_in_one_read_become_one() -> None:
-    assert merge(HEAD, b"1\r\na\r\n" * 300) == [HEAD, b"12c\r\n" + b"a" * 300 + b"\r\n"]
+def test_contents_come_as_soon_as_they_are_there() -> None:
+    _, contents, dechunker = dechunk(HEAD, b"5\r\nab", b"c", b"de\r", b"\n1\r\nf\r\n1\r\ng")
+    assert contents == [b"", b"ab", b"c", b"de", b"fg"]
+    assert dechunker.in_body
+
+
+def test_a_body_that_is_cut_short_is_no_whole_response() -> None:
+    seen, _, dechunker = dechunk(CHUNKED[: -len(b"0\r\nsome: trailer\r\n\r\n")])
+    assert dechunker.in_body
+    assert not parsed(seen)
 
 
 def test_the_head_may_follow_an_interim_response() -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert merge(interim + HEAD + b"1\r\na\r\n1\r\nb\r\n") == [interim + HEAD + b"2\r\nab\r\n"]
+    seen, contents, _ = dechunk(interim + HEAD + b"1\r\na\r\n1\r\nb\r\n")
+    assert (seen, contents) == (interim + HEAD, [b"ab"])
 
 
 @pytest.mark.parametrize(
@@ -132,6 +142,9 @@ def test_the_head_may_follow_an_interim_response() -> None:
         b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n1\r\na\r\n1\r\nb\r\n",
         b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n",
         b"HTTP/1.1 200 OK\r\nx-transfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n",
+        b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\nHTTP/1.1 200 OK\r\n",
         HEAD + b"what is this?\r\n1\r\na\r\n",
         HEAD + b"-1\r\n",
         HEAD + b"z" * 2000,
@@ -140,10 +153,13 @@ def test_the_head_may_follow_an_interim_response() -> None:
     ],
 )
 def test_what_is_not_understood_passes_unchanged(data: bytes) -> None:
-    assert b"".join(merge(*cut(data, [10, 60, 90, 91]))) == data
+    seen, contents, dechunker = dechunk(*cut(data, [10, 60, 90, 91]))
+    assert (seen, b"".join(contents), dechunker.in_body) == (data, b"", False)
 
 
-def test_nonsense_after_good_chunks_is_left_for_the_parser_to_refuse() -> None:
-    for bad in (b"1\r\naXX\r\n", b"1\r\na\r\nnonsense\r\n"):
-        with pytest.raises(h11.RemoteProtocolError):
-            parsed(*merge(HEAD + b"1\r\na\r\n" + bad))
+@pytest.mark.parametrize("bad", [b"1\r\naXX\r\n", b"1\r\na3\r\nabc\r\n0\r\n\r\n", b"1\r\na\r\nnonsense\r\n"])
+def test_nonsense_after_good_chunks_is_left_for_the_parser_to_refuse(bad: bytes) -> None:
+    seen, contents, _ = dechunk(HEAD + b"1\r\na\r\n" + bad)
+    assert b"".join(contents) in {b"a", b"aa"}
+    with pytest.raises(h11.RemoteProtocolError):
+        parsed(seen)
