@@ -93,7 +93,7 @@ def test_what_cannot_be_had(stack: Stack) -> None:
         {"model": "small", "messages": [{"role": "user", "content": " "}]},
     ):
         with pytest.raises(openai.BadRequestError):
-            client.chat.completions.create(**asked)  # type: ignore[call-overload]
+            client.chat.completions.create(**asked)
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve("resp_nothing")
     with pytest.raises(openai.NotFoundError):
