@@ -26,6 +26,8 @@ NO_LIMITS = {
     "MAX_ACTIVE_TURNS": "100000",
     "MAX_WAITING_TURNS": "100000",
 }
+# Calls of a model beside the replies. The peers make none, and the scripted model gives no title that is taken.
+NO_EXTRAS = {"TITLE_MODEL": "off", "SUMMARY_MODEL": "off"}
 
 
 class Peer(Process):
@@ -83,6 +85,7 @@ def parley(
             "OPENAI_BASE_URL": model.base_url,
             "OPENAI_API": "chat",
             "LOG_LEVEL": "warning",
+            **NO_EXTRAS,
             **(environ or {}),
         }
         web = [Web(f"web-{number}", settings, folder) for number in range(webs)]
