@@ -14,6 +14,8 @@ from redis.sentinel import Sentinel
 
 CONNECT_TIMEOUT = 2.0
 SOCKET_TIMEOUT = 5.0
+# For one of the connections, in a burst: to be served late is better than to be told to ask again, and ask again.
+POOL_TIMEOUT = 15.0
 SENTINEL_PORT = 26379
 
 # What redis-py raises when Redis cannot be reached, rather than refusing a command.
@@ -38,7 +40,7 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
         hosts, service, login = sentinels_of(url)
         client: Redis = Sentinel(hosts, sentinel_kwargs=options, **options, **login).master_for(service)
         return client
-    pool = BlockingConnectionPool.from_url(url, max_connections=max_connections, timeout=SOCKET_TIMEOUT, **options)
+    pool = BlockingConnectionPool.from_url(url, max_connections=max_connections, timeout=POOL_TIMEOUT, **options)
     return Redis(connection_pool=pool)
 
 

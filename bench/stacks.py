@@ -19,7 +19,10 @@ from tests.support.stack import PLENTY, SECRET_KEY, Web, Worker
 
 PEERS = ROOT / "bench" / "peers"
 PEERS_VENV = ROOT / ".data" / "bench" / "peers"
+# Clients of the bench come from one address, and some ask more often than a person would.
 NO_LIMITS = {**PLENTY, "MAX_ACTIVE_TURNS": "100000", "MAX_WAITING_TURNS": "100000"}
+# Calls of a model beside the replies. The peers make none, and the scripted model gives no title that is taken.
+NO_EXTRAS = {"TITLE_MODEL": "off", "SUMMARY_MODEL": "off"}
 
 
 class Peer(Process):
@@ -77,8 +80,7 @@ def parley(
             "OPENAI_BASE_URL": model.base_url,
             "OPENAI_API": "chat",
             "LOG_LEVEL": "warning",
-            "TITLE_MODEL": "off",
-            "SUMMARY_MODEL": "off",
+            **NO_EXTRAS,
             **(environ or {}),
         }
         web = [Web(f"web-{number}", settings, folder) for number in range(webs)]

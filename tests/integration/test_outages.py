@@ -361,9 +361,7 @@ def test_a_web_process_that_is_replaced_hands_its_clients_over(fragile: Stack, k
     client.post("send_message", sent)  # it may be acknowledged or not
     fragile.webs[0].signal(signal.SIGTERM)  # to all of its processes, as platforms do it
     connect_again(client, fragile.webs[1].url)
-    eventually(
-        lambda: "Shutting down: Master" in fragile.webs[0].output(), "it is gone, well before it would be killed", 10
-    )
+    eventually(lambda: not fragile.webs[0].running, "it is gone, well before it would be killed", 10)
     client.open(conversation_id)
     repeated = client.do("send_message", **sent)
     gate.open()
