@@ -54,10 +54,9 @@ class Background:
             if not known:
                 return "nothing to do"
             made = self._ask(title_request(known[-1]), messages[-1], self._options.title_model or "", TITLE_SECONDS)
-            title = title_in(made or "")
-            if not title:
+            if made is None:
                 return "failed"
-            self._ledger.entitle(conversation_id, title)
+            self._ledger.entitle(conversation_id, title_in(made))
             return "done"
 
     def summary(self, conversation_id: str, reply_id: str) -> str:

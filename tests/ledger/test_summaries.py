@@ -159,6 +159,15 @@ def next_claim_after(lab: Lab, conversation_id: str, turn_id: str) -> Claimed:
     return next_claim(lab, conversation_id)
 
 
+def test_a_model_that_makes_no_title_is_not_asked_again(lab: Lab) -> None:
+    conversation_id, turn_id = lab.conversation(text="What is a tortoise?")
+    lab.tap.take()
+    lab.ledger.entitle(conversation_id, "")
+    assert lab.tap.take() == []
+    assert lab.ledger.show(lab.owner, conversation_id)["title"] == "What is a tortoise?"
+    assert not next_claim_after(lab, conversation_id, turn_id).untitled
+
+
 def test_an_owners_own_title_stays(lab: Lab) -> None:
     conversation_id, _ = lab.conversation()
     lab.ledger.configure(lab.owner, conversation_id, {"title": "Mine"})
