@@ -360,7 +360,7 @@ class Ledger:
         return written.decode()  # type: ignore[return-value]
 
     def entitle(self, conversation_id: str, title: str) -> None:
-        """A model's title, unless the conversation has got another one meanwhile. Empty: none is to be asked for again."""
+        """A model's title, unless the conversation has got another one meanwhile. Empty: no more is to be asked for."""
         self._run("entitle", conversation_id, {"title": title})
 
     def branch(
