@@ -11,7 +11,8 @@ from websockets.frames import Frame, Opcode
 
 from app.logs import get_logger
 
-# Bytes that may wait for a slow reader. One that lets more come is cut off; it connects again and asks for the rest.
+# Bytes that may wait for a slow reader behind the frame that it is at, which may be a long conversation's snapshot. One
+# that lets more come is cut off; it connects again and asks for the rest.
 MOST_WAITING = 1_000_000
 CLOSE = Frame(Opcode.CLOSE, b"").serialize(mask=False)
 
@@ -63,7 +64,7 @@ class Outbox:
             if sent == len(data):
                 return
             data = data[sent:]
-        elif self._size > MOST_WAITING:
+        elif self._waiting and self._size - len(self._waiting[0]) > MOST_WAITING:
             get_logger(__name__).info("a client that does not read is cut off")
             self.cut()
             return

@@ -93,3 +93,15 @@ def test_a_client_that_lets_too_much_wait_is_cut_off_and_holds_no_memory(mode: s
     assert got["contents"] == [EARLY, *map(large, range(len(got["contents"]) - 1))], "whole frames, none missing"
     assert len(got["contents"]) < 26
     assert got["held"] < 2_000_000
+
+
+def test_a_long_frame_and_what_follows_it_may_take_their_time(mode: str, tmp_path: Path) -> None:
+    """A snapshot of a long conversation, to somebody with a slow connection, while a reply goes on."""
+    steps = (
+        "outbox.put(Packet(MESSAGE, 'a' * 5_000_000))\ntime.sleep(0)\n"
+        "for number in range(200): outbox.put(Packet(MESSAGE, str(number))); time.sleep(0)\n"
+        "outbox.put(None)\nheld = 0"
+    )
+    got = after(mode, steps, tmp_path)
+    expected = [EARLY, [TEXT, "4" + "a" * 5_000_000], *([TEXT, f"4{number}"] for number in range(200)), [CLOSE, ""]]
+    assert got["contents"] == expected
