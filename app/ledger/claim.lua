@@ -44,7 +44,8 @@ if not repeated then
   waited = math.max(0, a.now - tonumber(redis.call('ZSCORE', ready, a.conversation_id) or a.now))
   redis.call('ZREM', ready, a.conversation_id)
   local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
-  redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'prompt', '', 'fence', a.fence,
+  redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'prompt', '',
+    'fence', a.fence, 'instructed', field('system_prompt'),
     'origin', origin .. ',"memory":' .. tostring(memory) .. (attempts > 1 and ',"attempt":' .. attempts or ''))
   redis.call('HSET', turns, 's:' .. a.turn_id, 'running')
   redis.call('DEL', text, reasoning)

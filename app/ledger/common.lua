@@ -181,9 +181,10 @@ local function walk_up(id, limit)
   return found, nil
 end
 
--- It stands last, and no quotation mark stands unescaped inside a string.
-local function without_reasoning(message)
-  local start = string.find(message, ',"reasoning":"', 1, true)
+-- A reply without the conversation's own system prompt that it was given under, and without reasoning. They stand last, in
+-- this order, and no quotation mark stands unescaped inside a string.
+local function bare(message)
+  local start = string.find(message, ',"system_prompt":"', 1, true) or string.find(message, ',"reasoning":"', 1, true)
   return start and string.sub(message, 1, start - 1) .. '}' or message
 end
 
@@ -195,7 +196,7 @@ local function recent(id, window)
   local summed_up = redis.call('EXISTS', summaries) == 1
   local bytes = 0
   for i, message in ipairs(found) do
-    message = without_reasoning(message)
+    message = bare(message)
     found[i] = message
     local summary = summed_up and redis.call('HGET', summaries, id_of(message))
     bytes = bytes + #message
@@ -315,20 +316,21 @@ end
 -- Deltas are superseded by the event that ends the turn, so the log is cut to what came with and after it.
 local function conclude(turn_id, status, usage, err)
   local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
-  local said, thought, origin = '', '', ',"provider":null,"model":null,"memory":null'
+  local said, thought, instructed, origin = '', '', '', ',"provider":null,"model":null,"memory":null'
   if field('turn') == turn_id then
     said, thought = redis.call('GET', text) or '', redis.call('GET', reasoning) or ''
-    origin = field('origin')
+    origin, instructed = field('origin'), field('instructed')
     if usage == 'null' then usage = estimated_usage(said .. thought) end
     redis.call('DEL', text, reasoning)
-    redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '', 'prompt', '')
+    redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '', 'prompt', '', 'instructed', '')
   end
   add_up(usage)
   local about = ',"usage":' .. usage
   if err ~= '' then about = about .. ',"error":' .. err end
   local message = '{"id":"' .. turn.reply_id .. '","parent_id":"' .. turn.message_id .. '","role":"assistant","text":' ..
     cjson.encode(said) .. ',"status":"' .. status .. '","created_at":"' .. a.at .. '","turn_id":"' .. turn_id .. '"' ..
-    origin .. about .. (thought ~= '' and ',"reasoning":' .. cjson.encode(thought) or '') .. '}'
+    origin .. about .. (instructed ~= '' and ',"system_prompt":' .. cjson.encode(instructed) or '') ..
+    (thought ~= '' and ',"reasoning":' .. cjson.encode(thought) or '') .. '}'
   redis.call('HSET', messages, turn.reply_id, message)
   message = with_versions(message, add_child(turn.message_id, turn.reply_id))
   redis.call('LREM', queue, 1, turn_id)

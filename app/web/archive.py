@@ -67,6 +67,7 @@ class ExportedMessage(Lenient):
     memory: bool | None = None
     usage: ExportedUsage | None = None
     error: ExportedError | None = None
+    system_prompt: Prompt | None = None
     reasoning: Text | None = None
 
 

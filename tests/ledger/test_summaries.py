@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.ledger import Claimed
+from app.ledger import Claimed, Finish
 from tests.ledger.harness import Lab
 
 
@@ -139,6 +139,21 @@ def test_thoughts_are_no_history(lab: Lab) -> None:
     [_, reply] = next_claim(lab, conversation_id).history
     assert reply["text"] == ',"reasoning":"no.'
     assert "reasoning" not in reply
+
+
+def test_a_reply_says_under_which_instructions_it_was_given(lab: Lab) -> None:
+    conversation_id, turn_id = lab.conversation()
+    assert "system_prompt" not in lab.answer(conversation_id, turn_id)
+    lab.ledger.configure(lab.owner, conversation_id, {"system_prompt": 'Be "brief".'})
+    turn_id = lab.send(conversation_id).answer["turn_id"]
+    claim = lab.claim(conversation_id, turn_id)
+    lab.ledger.configure(lab.owner, conversation_id, {"system_prompt": "Ramble."})
+    lab.write(claim, 1, "Yes.", Finish("done"), reasoning="Hm.")
+    reply = lab.reply_to(conversation_id, turn_id)
+    assert (reply["system_prompt"], reply["reasoning"]) == ('Be "brief".', "Hm.")
+    [*_, told] = next_claim(lab, conversation_id).history
+    assert told["text"] == "Yes."
+    assert "system_prompt" not in told
 
 
 def test_a_title_for_one_that_goes_by_its_first_words(lab: Lab) -> None:
