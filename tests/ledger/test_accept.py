@@ -213,7 +213,7 @@ def test_other_owners_find_nothing(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "conversation_id", [new_conversation_id("alice"), "", "x", "../../etc", "99" + 24 * "a", "²²" + 24 * "a"]
+    "conversation_id", [new_conversation_id("alice", "never"), "", "x", "../../etc", "99" + 24 * "a", "²²" + 24 * "a"]
 )
 def test_a_conversation_that_never_was(lab: Lab, conversation_id: str) -> None:
     with pytest.raises(NotFound):
