@@ -27,6 +27,14 @@ class BatchedEvents(EventDispatcher):  # type: ignore[misc]
         self.flush()
         super().close()
 
+    def flush(self, errors: bool = True, groups: bool = True) -> None:
+        """Celery empties a list once it is published, and with it what has come meanwhile."""
+        super().flush(errors=errors, groups=False)
+        for group, events in list(self._group_buffer.items()) if groups else []:
+            taken, events[:] = events[:], []
+            if taken:
+                self._publish(taken, self.producer, f"{group}.multi")
+
     def _flush_soon(self) -> None:
         if not self._due:
             self._due = True

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.chat import ask, ask_and_wait, box, clipboard, online, question
 from tests.e2e.conftest import NewPage
+from tests.support.processes import eventually
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Reasoning, Script, words
 
@@ -117,7 +118,8 @@ def test_a_phone_shows_all_of_it(stack: Stack, new_page: NewPage) -> None:
     page.get_by_role("button", name="Conversations").tap()
     drawer = page.get_by_role("navigation", name="Conversations")
     expect(drawer).to_contain_text("Wide")
-    assert page.locator(targets).evaluate_all(small) == []
+    # It slides in.
+    eventually(lambda: page.locator(targets).evaluate_all(small) == [], "all targets are large enough")
     assert violations(page) == []
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
