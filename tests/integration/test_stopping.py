@@ -74,8 +74,12 @@ def test_a_turn_that_waits_to_be_tried_again_is_stopped_from_another_tab(either:
     tab.open(answer["conversation_id"])
     assert stop(tab, answer["conversation_id"], answer["turn_id"]) == "stopped"
     assert_stopped(either, client, tab, answer["turn_id"], "")
-    lines = either.workers[0].output().splitlines
-    eventually(lambda: [one for one in lines() if "turn over" in one and answer["turn_id"] in one], "it is dropped")
+
+    def said() -> list[str]:
+        lines = (line for log in either.logs().values() for line in log.splitlines())
+        return [line for line in lines if "turn over" in line and answer["turn_id"] in line]
+
+    eventually(said, "it is dropped")
     assert len(either.model.requests(text)) == 1
 
 
