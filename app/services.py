@@ -15,8 +15,8 @@ from app.delivery.manager import ROOM_CHANNELS, RoomManager
 from app.delivery.subscriber import Subscriber
 from app.ledger import Ledger
 from app.ledger.archive import Archive
+from app.ledger.calls import ENDED_CHANNEL, LedgerOptions
 from app.ledger.keys import conversation_room, room_conversation
-from app.ledger.ledger import ENDED_CHANNEL, LedgerOptions
 from app.ledger.presence import Presence
 from app.ledger.tally import Tally
 from app.memory.window import Window

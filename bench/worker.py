@@ -5,7 +5,7 @@ import secrets
 from app.connections import connect
 from app.delivery.manager import ROOM_CHANNELS
 from app.ledger import Claimed, Finish, Ledger, Write, keys
-from app.ledger.ledger import LedgerOptions
+from app.ledger.calls import LedgerOptions
 from app.ledger.models import NewTurn
 
 

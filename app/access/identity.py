@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.ledger.ledger import iso
+from app.clock import iso
 
 MAX_NAME_CHARS = 80
 

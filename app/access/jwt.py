@@ -8,8 +8,8 @@ from typing import Any
 import jwt
 
 from app.access.identity import MAX_NAME_CHARS, Given, Session, owner_of
+from app.clock import iso
 from app.errors import Unavailable
-from app.ledger.ledger import iso
 from app.logs import get_logger
 
 MAX_TOKEN_CHARS = 16_384

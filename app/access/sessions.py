@@ -11,9 +11,9 @@ from dataclasses import replace
 from redis import Redis
 
 from app.access.identity import MAX_NAME_CHARS, Given, Session
+from app.clock import iso
 from app.errors import Invalid, Unauthorized
 from app.ledger.keys import new_id
-from app.ledger.ledger import iso
 
 COOKIE = "parley_session"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")

@@ -1,4 +1,4 @@
-"""Loads and runs the Lua scripts."""
+"""Loads and runs the scripts in `lua/`."""
 
 from collections.abc import Sequence
 from hashlib import sha1
@@ -24,7 +24,7 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        folder = files("app.ledger")
+        folder = files("app.ledger").joinpath("lua")
         common = folder.joinpath("common.lua").read_text()
         self._sources = {}
         for name in _NAMES:

@@ -10,9 +10,9 @@ import orjson
 from flask import Blueprint, Response, g, jsonify, request
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
+from app.clock import iso
 from app.errors import Invalid
 from app.ledger.archive import Tree
-from app.ledger.ledger import iso
 from app.services import WebServices
 from app.web.payloads import MAX_TITLE_CHARS, MessageId, Name, Payload, Prompt, Text, json_object, parse
 

@@ -8,6 +8,7 @@ import orjson
 from redis import Redis
 
 from app.ledger import Accepted, Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, NewTurn, Write
+from app.ledger.calls import LedgerOptions
 from app.ledger.keys import (
     PARTS,
     active_key,
@@ -18,7 +19,6 @@ from app.ledger.keys import (
     usage_key,
     waiting_key,
 )
-from app.ledger.ledger import LedgerOptions
 from app.ledger.models import Json
 
 CHANNEL = "rooms/"

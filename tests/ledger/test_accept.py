@@ -7,8 +7,8 @@ import pytest
 
 from app.errors import Invalid, NotFound, QueueFull
 from app.ledger import NewTurn
+from app.ledger.calls import GRACE_MS
 from app.ledger.keys import new_conversation_id
-from app.ledger.ledger import GRACE_MS
 from tests.ledger.harness import MAX_QUEUED, Lab
 
 

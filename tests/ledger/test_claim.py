@@ -6,8 +6,8 @@ import pytest
 
 from app.connections import connect
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, Snapshot, Write
-from app.ledger.ledger import GAVE_UP, MAX_ATTEMPTS
 from app.ledger.models import Json
+from app.ledger.workers import GAVE_UP, MAX_ATTEMPTS
 from tests.ledger.harness import LEASE, PROVIDERS, Lab, make_ledger
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

@@ -9,8 +9,8 @@ import pytest
 from app.errors import NotFound
 from app.ledger import Finish, Finished, Gone, NewTurn, Prompt, Tail
 from app.ledger.keys import PARTS, conversation_keys, counts_key, listing_key
-from app.ledger.ledger import TOMBSTONE_MS
 from app.ledger.models import Json
+from app.ledger.owners import TOMBSTONE_MS
 from tests.ledger.harness import TTL, Lab
 
 

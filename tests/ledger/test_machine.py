@@ -18,10 +18,13 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from redis import Redis
 
 from app.errors import Conflict, NotFound, QueueFull
-from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, NewTurn, Snapshot, Write, ledger
+from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, NewTurn, Snapshot, Write, owners
+from app.ledger.calls import GRACE_MS
 from app.ledger.keys import PARTS, conversation_keys, new_conversation_id, ready_key
-from app.ledger.ledger import GRACE_MS, LONGEST_PAUSE_MS, MAX_ATTEMPTS
 from app.ledger.models import Json
+from app.ledger.owners import TOMBSTONE_MS
+from app.ledger.upkeep import LONGEST_PAUSE_MS
+from app.ledger.workers import MAX_ATTEMPTS
 from tests.ledger.harness import CHANNEL, LEASE, MAX_QUEUED, PROVIDERS, Tap, make_lab
 from tests.ledger.reference import SHOWN, Job, Talk, Turn, View
 
@@ -687,7 +690,7 @@ class Machine(RuleBasedStateMachine):
         left: int = self.redis.exists(*conversation_keys(talk.id)[1 : len(PARTS)])
         assert left == 0
         assert self.lab.due(talk.id) is None
-        assert 0 < self.lab.ttls(talk.id)["meta"] <= ledger.TOMBSTONE_MS
+        assert 0 < self.lab.ttls(talk.id)["meta"] <= TOMBSTONE_MS
         with pytest.raises(NotFound):
             self.ledger.open(talk.owner, talk.id)
 
@@ -770,8 +773,8 @@ def _reply_id(turn: Turn | None) -> str | None:
 
 @pytest.mark.timeout(0 if EXAMPLES else 240)
 def test_whatever_happens(redis: Redis, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(ledger, "SNAPSHOT_MESSAGES", SNAPSHOT_MESSAGES)
-    monkeypatch.setattr(ledger, "MAX_TAIL_EVENTS", MAX_TAIL_EVENTS)
+    monkeypatch.setattr(owners, "SNAPSHOT_MESSAGES", SNAPSHOT_MESSAGES)
+    monkeypatch.setattr(owners, "MAX_TAIL_EVENTS", MAX_TAIL_EVENTS)
     done.clear()
     run_state_machine_as_test(
         lambda: Machine(redis),  # type: ignore[arg-type]  # any factory will do

@@ -5,8 +5,8 @@ import pytest
 
 from app.errors import Invalid, NotFound
 from app.ledger import Finish, Snapshot, Tail
-from app.ledger.ledger import MAX_TAIL_EVENTS, SNAPSHOT_MESSAGES
 from app.ledger.models import Json
+from app.ledger.owners import MAX_TAIL_EVENTS, SNAPSHOT_MESSAGES
 from tests.ledger.harness import LEASE, Lab
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.connections import connect
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, Tail, Write
 from app.ledger.keys import PARTS, conversation_keys, counts_key, due_key, listing_key
-from app.ledger.ledger import MAX_ATTEMPTS
+from app.ledger.workers import MAX_ATTEMPTS
 from tests.ledger.harness import LEASE, PROVIDERS, Lab, make_ledger
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer

@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import NotFound
 from app.ledger import Busy, Finish, Finished, Gone
-from app.ledger.ledger import GRACE_MS
+from app.ledger.calls import GRACE_MS
 from tests.ledger.harness import LEASE, Lab
 
 

@@ -4,8 +4,9 @@ import threading
 from itertools import chain
 
 from app.ledger import Finish
+from app.ledger.calls import GRACE_MS
 from app.ledger.keys import PARTITIONS
-from app.ledger.ledger import GRACE_MS, LONGEST_PAUSE_MS
+from app.ledger.upkeep import LONGEST_PAUSE_MS
 from tests.ledger.harness import LEASE, Lab
 
 

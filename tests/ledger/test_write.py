@@ -3,7 +3,7 @@
 import pytest
 
 from app.ledger import Claimed, Finish, Finished, Write
-from app.ledger.ledger import GRACE_MS
+from app.ledger.calls import GRACE_MS
 from app.ledger.models import Json
 from tests.ledger.harness import LEASE, Lab
 

@@ -10,7 +10,7 @@ import pytest
 from app.connections import connect
 from app.ledger import Busy, Claimed, Finish, GivenUp, Gone, Ledger, Snapshot
 from app.ledger.keys import counts_key
-from app.ledger.ledger import MAX_ATTEMPTS
+from app.ledger.workers import MAX_ATTEMPTS
 from app.metrics import Metrics
 from app.providers.base import Piece
 from app.turns.pump import Pump

@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 from flask import Response, g, jsonify, request
 
+from app.clock import iso
 from app.errors import AppError, Invalid
 from app.ledger import NewTurn
-from app.ledger.ledger import iso, title_of
 from app.ledger.models import Json, TurnState
+from app.ledger.owners import title_of
 from app.services import WebServices
 from app.web.event_stream import event_stream_response
 from app.web.following import Follower, states

@@ -1,0 +1,108 @@
+"""How the ledger's scripts are called."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis import Redis
+
+from app.clock import iso, system_clock
+from app.connections import UNREACHABLE
+from app.errors import NotFound
+from app.ledger import keys
+from app.ledger.models import Json
+from app.ledger.scripts import Call, Scripts
+from app.logs import get_logger
+
+# How long a waiting turn may go unnoticed before the sweep takes its hint for lost.
+GRACE_MS = 2_000
+# Where workers hear of turns that were ended over their heads.
+ENDED_CHANNEL = "parley:ended"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerOptions:
+    """Times in ms. `channel` is the prefix of the rooms' channels."""
+
+    channel: str
+    conversation_ttl: int
+    lease: int = 10_000
+    max_queued: int = 20
+    max_active: int = 4
+
+
+class Calls:
+    """Calls scripts, each in one round trip, and sees to what they publish.
+
+    Events are published in the scripts themselves, or, where Socket.IO's message queue is another Redis (`relay`),
+    right after them. A lost publication is no loss: clients see the gap.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        options: LedgerOptions,
+        *,
+        relay: Redis | None = None,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        """`clock`: virtual time for tests, in ms since the epoch; by default Redis's own counts."""
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._options = options
+        self._relay = relay
+        self._clock = clock
+        self._log = get_logger(__name__)
+
+    def _call(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Call:
+        now = self._clock() if self._clock else None
+        named = {
+            "at": iso(now or system_clock()),
+            "now": now,
+            "conversation_id": conversation_id,
+            "channel": self._options.channel,
+            "ended": ENDED_CHANNEL,
+            "relay": self._relay is not None,
+            "lease": self._options.lease,
+            "grace": GRACE_MS,
+            "ttl": self._options.conversation_ttl,
+            **arguments,
+        }
+        given = {key: value for key, value in named.items() if value is not None}
+        return name, keys.conversation_keys(conversation_id), [orjson.dumps(given), *texts]
+
+    def _run(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Any:
+        if not keys.is_conversation_id(conversation_id):
+            raise NotFound
+        result, outbox = self._scripts.run(*self._call(name, conversation_id, arguments, *texts))
+        self._pass_on(outbox)
+        return result
+
+    def _conversation(self, name: str, conversation_id: str, owner: str, arguments: Json, *texts: bytes) -> Json:
+        conversation = self._run(name, conversation_id, {"owner": owner, **arguments}, *texts)
+        if not conversation:
+            raise NotFound
+        parsed: Json = orjson.loads(conversation)
+        return parsed
+
+    def _pass_on(self, outbox: Sequence[bytes]) -> None:
+        if self._relay is None or not outbox:
+            return
+        pipeline = self._relay.pipeline(transaction=False)
+        for channel, message in zip(outbox[::2], outbox[1::2], strict=True):
+            pipeline.publish(channel, message)
+        try:
+            pipeline.execute(raise_on_error=False)
+        except UNREACHABLE as exc:
+            # What was done is done; clients see the gap.
+            self._log.warning("message queue unreachable, events not published", error=str(exc))
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(6)
+
+
+def oldest_first(messages: Sequence[bytes]) -> list[Json]:
+    return [orjson.loads(message) for message in reversed(messages)]
