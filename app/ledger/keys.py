@@ -11,7 +11,9 @@ import zlib
 PARTITIONS = 16
 # Each of a conversation's keys ends with one of these.
 PARTS = ("meta", "queue", "turns", "messages", "children", "summaries", "text", "reasoning", "log")
+_PARTITIONS = [f"{number:02d}" for number in range(PARTITIONS)]
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_LETTERS = frozenset(_ALPHABET)
 
 
 def partition_of(owner: str) -> str:
@@ -19,7 +21,7 @@ def partition_of(owner: str) -> str:
 
 
 def partitions() -> list[str]:
-    return [f"{number:02d}" for number in range(PARTITIONS)]
+    return list(_PARTITIONS)
 
 
 def new_id(kind: str) -> str:
@@ -36,7 +38,7 @@ def new_conversation_id(owner: str, client_id: str | None = None) -> str:
 
 
 def is_conversation_id(value: str) -> bool:
-    return len(value) == 26 and value[:2] in partitions() and set(value[2:]) <= set(_ALPHABET)
+    return len(value) == 26 and value[:2] in _PARTITIONS and set(value[2:]) <= _LETTERS
 
 
 def conversation_prefix(partition: str) -> str:

@@ -10,10 +10,10 @@ import orjson
 
 from app.providers.base import Aborted, Api, ChatMessage, Piece, UpstreamError, Usage
 from app.providers.dialects import DONE, ChatReader, Reader, ResponsesReader
+from app.providers.exchange import Exchange
 from app.providers.failures import Failures
 from app.providers.pace import Pace
 from app.providers.sse import Event, SSEDecoder, SSEError
-from app.providers.transport import Exchange
 
 if TYPE_CHECKING:
     from openai import APIResponse

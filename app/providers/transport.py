@@ -1,285 +1,60 @@
-"""The HTTP transport under the SDK: calls that can be cut off from outside, and reads that let the kernel batch."""
+"""The HTTP transport under the SDK: its calls can be aborted, and their bodies are read past the parser."""
 
-import socket
-import ssl
-import threading
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import httpcore2
 import httpx2
 
-from app.providers.base import Aborted
-from app.providers.chunks import Dechunker
-from app.providers.pace import Pace
+from app.providers.exchange import Backend, Exchange, being_sent
 from app.providers.proxies import as_proxy, proxy_for
 
-TAIL_SECONDS = 2.0  # how long the end of a stream may take once its text is complete
-_NAP_SECONDS = 0.05  # how long an abort may go unnoticed by a reader that paces itself
-RECEIVE_BYTES = 65_536
 _KEPT_CONNECTIONS = 100
 _KEPT_SECONDS = 30.0
 
-# The exchange for which this thread or greenlet is sending a request. A context variable, because the SDK stands
-# between the two ends and passes nothing through.
-_sending: ContextVar["Exchange | None"] = ContextVar("exchange_being_sent", default=None)
 
+class _Connections:
+    """Those of one transport: the one used last is used next.
 
-class Exchange:
-    """One call, seen from the network: which connection it holds, how it is read, and whether it was aborted."""
+    httpcore's pool makes them, but does not keep them: it looks at each one whenever a call begins or ends, which takes
+    longer than all the rest of a call once there are hundreds.
+    """
 
-    def __init__(self, pace: Pace | None) -> None:
-        self.aborted = False
-        self.reads = 0
-        self.pace: Pace | None = None  # the first text comes as fast as it can
-        self.deadline: float | None = None
-        self._pace = pace
-        self._lock = threading.Lock()
-        self._stream: _Stream | None = None
+    def __init__(self, maker: httpcore2.ConnectionPool) -> None:
+        self._maker = maker
+        self._idle: deque[httpcore2.ConnectionInterface] = deque()
 
-    @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Connections written to inside this block belong to this exchange."""
-        self.check()
-        token = _sending.set(self)
-        try:
-            yield
-        finally:
-            _sending.reset(token)
+    def take(self, origin: httpcore2.Origin) -> httpcore2.ConnectionInterface:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.can_handle_request(origin) and not connection.has_expired():
+                return connection
+            connection.close()
+        return self._maker.create_connection(origin)
 
-    def check(self) -> None:
-        if self.aborted:
-            raise Aborted
-
-    def abort(self) -> None:
-        with self._lock:
-            self.aborted = True
-            if self._stream is not None:
-                self._stream.shut_down()
-
-    def slow_down(self) -> None:
-        """From here on, reads keep the pace."""
-        self.pace = self._pace
-
-    def finish(self) -> None:
-        """The text is complete: read what is left at once, and do not wait long for it."""
-        self.pace = None
-        if self.deadline is None:
-            self.deadline = time.monotonic() + TAIL_SECONDS
-
-    def hold(self, stream: "_Stream") -> None:
-        with self._lock:
-            self.check()
-            self._stream = stream
-
-    def contents(self, timeout: float | None) -> Iterator[bytes]:
-        """What a chunked body contains; nothing if the body is none."""
-        stream = self._stream
-        return stream.contents(self, timeout) if stream is not None else iter(())
-
-    def let_go(self) -> None:
-        """After this an abort no longer touches the connection, which may serve another call next."""
-        with self._lock:
-            stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.exchange = None
-
-
-class _Stream(httpcore2.NetworkStream):
-    """A connection that knows for which exchange it works."""
-
-    def __init__(self, inner: httpcore2.NetworkStream) -> None:
-        self.exchange: Exchange | None = None
-        self._inner = inner
-        self._twin: socket.socket | None = None
-        self._framing = Dechunker()
-        self._unread = b""  # what the parser has yet to see
-        self._read_at = 0.0
-
-    def work_for(self, exchange: Exchange) -> None:
-        exchange.hold(self)
-        self.exchange = exchange
-        self._framing = Dechunker()
-        self._unread = b""
-
-    def shut_down(self) -> None:
-        """Wake whoever is blocked on this connection, in any concurrency model, by ending it in the kernel.
-
-        Through a duplicate, because shutting an SSL socket down would pull its state from under the reader.
-        """
-        with suppress(OSError):
-            mine = self._twin or self._inner.get_extra_info("socket")
-            with socket.fromfd(mine.fileno(), mine.family, mine.type) as twin:
-                twin.shutdown(socket.SHUT_RDWR)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        exchange = _sending.get()
-        if exchange is not None and exchange is not self.exchange:
-            self.work_for(exchange)
-        with self._unless_aborted():
-            self._inner.write(buffer, timeout)
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """For the HTTP parser."""
-        exchange = self.exchange
-        if self._unread:
-            data, self._unread = self._unread, b""
-            return data
-        if exchange is None:
-            return self._inner.read(max_bytes, timeout)
-        while True:
-            data = self._receive(exchange, max_bytes, timeout)
-            passed = self._framing.feed(data) if data else data
-            if passed or not data:
-                return passed
-
-    def contents(self, exchange: Exchange, timeout: float | None) -> Iterator[bytes]:
-        """What a chunked body contains, as it comes. The last chunk, an end before it, and what is malformed are left
-        for the parser."""
-        framing = self._framing
-        while True:
-            if found := framing.take():
-                yield found
-            if not framing.in_body or not (data := self._receive(exchange, RECEIVE_BYTES, timeout)):
-                return
-            self._unread += framing.feed(data)
-
-    def _receive(self, exchange: Exchange, max_bytes: int, timeout: float | None) -> bytes:
-        try:
-            exchange.check()
-            data = self._receive_in_turn(exchange, max_bytes, timeout)
-            exchange.check()
-        except (httpcore2.NetworkError, httpcore2.TimeoutException):
-            exchange.check()
-            raise
-        return data
-
-    def _receive_in_turn(self, exchange: Exchange, max_bytes: int, timeout: float | None) -> bytes:
-        if exchange.pace is not None:
-            self._wait_for_turn(exchange, self._read_at + exchange.pace())
-        elif exchange.deadline is not None:
-            left = max(exchange.deadline - time.monotonic(), 0.0)
-            timeout = left if timeout is None else min(left, timeout)
-        data = self._inner.read(max_bytes, timeout)
-        self._read_at = time.monotonic()
-        exchange.reads += 1
-        if exchange.pace is not None and data and self._inner.get_extra_info("ssl_object") is not None:
-            data += self._decrypt_more(max_bytes - len(data))
-        return data
-
-    def _wait_for_turn(self, exchange: Exchange, turn: float) -> None:
-        while (wait := turn - time.monotonic()) > 0:
-            time.sleep(min(wait, _NAP_SECONDS))
-            exchange.check()
-
-    def _decrypt_more(self, room: int) -> bytes:
-        """What else is there already. A TLS socket gives one record a read, and a token is often a record: with
-        one a pace, a fast model would pile up behind us."""
-        parts: list[bytes] = []
-        with suppress(httpcore2.ReadError, httpcore2.ReadTimeout):  # nothing now; what is final comes up again
-            while room > 0 and (part := self._inner.read(room, 0.0)):
-                parts.append(part)
-                room -= len(part)
-        return b"".join(parts)
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        mine: socket.socket = self._inner.get_extra_info("socket")
-        with (
-            self._unless_aborted() as exchange,
-            socket.fromfd(mine.fileno(), mine.family, mine.type) as self._twin,  # the handshake empties `mine`
-        ):
-            try:
-                secure = _Stream(self._inner.start_tls(ssl_context, server_hostname, timeout))
-            finally:
-                if exchange is not None:
-                    exchange.let_go()
-        return _taken(secure, exchange)
+    def give_back(self, connection: httpcore2.ConnectionInterface) -> None:
+        if not connection.is_idle():
+            connection.close()
+            return
+        self._idle.append(connection)
+        while len(self._idle) > _KEPT_CONNECTIONS or (self._idle and self._idle[0].has_expired()):
+            self._idle.popleft().close()
 
     def close(self) -> None:
-        if self.exchange is not None:
-            self.exchange.let_go()
-        self._inner.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._is_readable() if info == "is_readable" else self._inner.get_extra_info(info)
-
-    def _is_readable(self) -> bool:
-        """Asked of every idle connection whenever a call begins or ends. httpcore would poll; the poll of a patched
-        process goes through its hub, which takes far longer and lets other greenlets in."""
-        mine: socket.socket = self._inner.get_extra_info("socket")
-        try:
-            if isinstance(mine, ssl.SSLSocket):
-                with socket.fromfd(mine.fileno(), mine.family, mine.type) as twin:
-                    return _has_input(twin)
-            return _has_input(mine)
-        except OSError:
-            return True
-
-    @contextmanager
-    def _unless_aborted(self) -> Iterator[Exchange | None]:
-        exchange = self.exchange
-        try:
-            if exchange is not None:
-                exchange.check()
-            yield exchange
-        except (httpcore2.NetworkError, httpcore2.TimeoutException):
-            if exchange is not None:
-                exchange.check()
-            raise
-
-
-def _has_input(sock: socket.socket) -> bool:
-    sock.settimeout(0.0)
-    try:
-        sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _taken(stream: _Stream, exchange: Exchange | None) -> _Stream:
-    if exchange is not None:
-        try:
-            stream.work_for(exchange)
-        except Aborted:
-            stream.close()
-            raise
-    return stream
-
-
-class _Backend(httpcore2.NetworkBackend):
-    """Blocking sockets, which gevent and eventlet make cooperative. A connect cannot be cut off, only its timeout
-    ends it; every later step can."""
-
-    def __init__(self) -> None:
-        self._inner = httpcore2.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.NetworkStream:
-        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _taken(_Stream(stream), _sending.get())
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        while self._idle:
+            self._idle.pop().close()
 
 
 class _Body(httpx2.SyncByteStream):
     """Of a chunked body the contents come straight from the connection, and its end through the parser, which then
     knows that the connection may be used again."""
 
-    def __init__(self, stream: Iterable[bytes], exchange: Exchange | None, timeout: float | None) -> None:
+    def __init__(
+        self, stream: Iterable[bytes], exchange: Exchange | None, timeout: float | None, closed: Callable[[], None]
+    ) -> None:
         self._stream = stream
+        self._closed = closed
         self._exchange = exchange
         self._timeout = timeout
 
@@ -295,6 +70,7 @@ class _Body(httpx2.SyncByteStream):
         with _in_the_words_of_httpx2():
             if hasattr(self._stream, "close"):
                 self._stream.close()
+        self._closed()
 
 
 class Transport(httpx2.BaseTransport):
@@ -307,44 +83,49 @@ class Transport(httpx2.BaseTransport):
     def __init__(self, base_url: str) -> None:
         secure = base_url.startswith("https:")
         proxy = proxy_for(base_url)
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=httpcore2.default_ssl_context() if secure else None,
-            proxy=as_proxy(proxy) if proxy else None,
-            max_connections=None,
-            max_keepalive_connections=_KEPT_CONNECTIONS,
-            keepalive_expiry=_KEPT_SECONDS,
-            network_backend=_Backend(),
+        self._connections = _Connections(
+            httpcore2.ConnectionPool(
+                ssl_context=httpcore2.default_ssl_context() if secure else None,
+                proxy=as_proxy(proxy) if proxy else None,
+                keepalive_expiry=_KEPT_SECONDS,
+                network_backend=Backend(),
+            )
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         if not isinstance(request.stream, httpx2.SyncByteStream):
             raise TypeError("this transport takes synchronous requests")
-        with _in_the_words_of_httpx2():
-            response = self._pool.handle_request(
-                httpcore2.Request(
-                    method=request.method,
-                    url=httpcore2.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.url.raw_path,
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
+        asked = httpcore2.Request(
+            method=request.method,
+            url=httpcore2.URL(
+                scheme=request.url.raw_scheme,
+                host=request.url.raw_host,
+                port=request.url.port,
+                target=request.url.raw_path,
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        connection = self._connections.take(asked.url.origin)
+        try:
+            with _in_the_words_of_httpx2():
+                response = connection.handle_request(asked)
+        except BaseException:
+            connection.close()
+            raise
         if not isinstance(response.stream, Iterable):
             raise TypeError("this transport gives synchronous responses")
+        read_timeout = request.extensions.get("timeout", {}).get("read")
         return httpx2.Response(
             status_code=response.status,
             headers=response.headers,
-            stream=_Body(response.stream, _sending.get(), request.extensions.get("timeout", {}).get("read")),
+            stream=_Body(response.stream, being_sent(), read_timeout, lambda: self._connections.give_back(connection)),
             extensions=response.extensions,
         )
 
     def close(self) -> None:
-        self._pool.close()
+        self._connections.close()
 
 
 @contextmanager

@@ -51,7 +51,8 @@ class Sockets:
         self._connections = Connections(
             socketio.server, services.identities, services.limits, event_rate=services.settings.event_rate
         )
-        services.manager.on_session_ended = self._connections.end
+        self._manager = services.manager
+        self._manager.on_session_ended = self._connections.end
         self._log = get_logger(__name__)
         socketio.on_event("connect", self._connect)
         socketio.on_event("disconnect", self._disconnect)
@@ -218,7 +219,7 @@ class Sockets:
         self._server.leave_room(_sid(), conversation_room(conversation_id), namespace=NAMESPACE)
 
     def _is_in(self, conversation_id: str) -> bool:
-        return conversation_room(conversation_id) in self._server.rooms(_sid(), namespace=NAMESPACE)
+        return self._manager.is_in(_sid(), conversation_room(conversation_id))
 
 
 def _sid() -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from app.providers import transport
+from app.providers import exchange
 from app.providers.base import Aborted, Api, ChatMessage, Piece, UpstreamError, Usage
 from app.providers.failures import Failures, retry_after
 from app.providers.openai_compatible import OpenAICompatible, StreamedCompletion
@@ -232,7 +232,7 @@ def test_a_break_after_the_end_of_the_text_is_no_failure(upstream: Upstream, pro
 def test_a_server_that_does_not_close_after_the_end(
     upstream: Upstream, provider: OpenAICompatible, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "TAIL_SECONDS", 0.05)
+    monkeypatch.setattr(exchange, "TAIL_SECONDS", 0.05)
     upstream.script(Script(["a"], last_chunk=False))
     assert said(ask(provider)) == "a"
     upstream.requests[0].wait_closed()
