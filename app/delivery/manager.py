@@ -178,7 +178,7 @@ class RoomManager(RedisManager):
 
     def _deliver(self, room: str, event: str, payload: bytes) -> None:
         packet = EnginePacket(MESSAGE, f'2["{event}",{payload.decode()}]')
-        for _sid, eio_sid in self.get_participants("/", room):
+        for eio_sid in list(self.rooms.get("/", {}).get(room, {}).values()):
             self.server._send_eio_packet(eio_sid, packet)  # as the stock manager does
 
     def _reconnected(self) -> None:

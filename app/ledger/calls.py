@@ -50,7 +50,17 @@ class Calls:
     ) -> None:
         """`clock`: virtual time for tests, in ms since the epoch; by default Redis's own counts."""
         self._redis = redis
-        self._scripts = Scripts(redis)
+        self._scripts = Scripts(
+            redis,
+            {
+                "channel": options.channel,
+                "ended": ENDED_CHANNEL,
+                "relay": relay is not None,
+                "lease": options.lease,
+                "grace": GRACE_MS,
+                "ttl": options.conversation_ttl,
+            },
+        )
         self._options = options
         self._relay = relay
         self._clock = clock
@@ -58,20 +68,9 @@ class Calls:
 
     def _call(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Call:
         now = self._clock() if self._clock else None
-        named = {
-            "at": iso(now or system_clock()),
-            "now": now,
-            "conversation_id": conversation_id,
-            "channel": self._options.channel,
-            "ended": ENDED_CHANNEL,
-            "relay": self._relay is not None,
-            "lease": self._options.lease,
-            "grace": GRACE_MS,
-            "ttl": self._options.conversation_ttl,
-            **arguments,
-        }
+        named = {"at": iso(now or system_clock()), "now": now, "conversation_id": conversation_id, **arguments}
         given = {key: value for key, value in named.items() if value is not None}
-        return name, keys.conversation_keys(conversation_id), [orjson.dumps(given), *texts]
+        return name, [keys.meta_key(conversation_id)], [orjson.dumps(given), *texts]
 
     def _run(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Any:
         if not keys.is_conversation_id(conversation_id):

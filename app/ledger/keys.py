@@ -46,12 +46,9 @@ def conversation_prefix(partition: str) -> str:
 
 
 def conversation_keys(conversation_id: str) -> list[str]:
-    """In the order in which common.lua unpacks them. The last three are what an owner's keys begin with."""
-    partition = conversation_id[:2]
-    base = conversation_prefix(partition) + conversation_id
-    owners = (_owner_key(partition, kind) for kind in ("listing", "usage", "active"))
-    shared = (_shared_key(partition, kind) for kind in ("due", "waiting", "ready", "counts", "expiry"))
-    return [*(f"{base}:{part}" for part in PARTS), *shared, *owners]
+    """Those of this conversation alone, its `meta` first. common.lua makes the same names, and those of keys that it
+    shares with others, from that one."""
+    return [_part_key(conversation_id, part) for part in PARTS]
 
 
 def sweep_keys(partition: str) -> list[str]:
@@ -62,23 +59,23 @@ def sweep_keys(partition: str) -> list[str]:
 
 
 def meta_key(conversation_id: str) -> str:
-    return conversation_keys(conversation_id)[PARTS.index("meta")]
+    return _part_key(conversation_id, "meta")
 
 
 def turns_key(conversation_id: str) -> str:
-    return conversation_keys(conversation_id)[PARTS.index("turns")]
+    return _part_key(conversation_id, "turns")
 
 
 def messages_key(conversation_id: str) -> str:
-    return conversation_keys(conversation_id)[PARTS.index("messages")]
+    return _part_key(conversation_id, "messages")
 
 
 def children_key(conversation_id: str) -> str:
-    return conversation_keys(conversation_id)[PARTS.index("children")]
+    return _part_key(conversation_id, "children")
 
 
 def log_key(conversation_id: str) -> str:
-    return conversation_keys(conversation_id)[PARTS.index("log")]
+    return _part_key(conversation_id, "log")
 
 
 def due_key(partition: str) -> str:
@@ -111,6 +108,10 @@ def usage_key(owner: str) -> str:
 
 def active_key(owner: str) -> str:
     return _owner_key(partition_of(owner), "active", owner)
+
+
+def _part_key(conversation_id: str, part: str) -> str:
+    return f"{conversation_prefix(conversation_id[:2])}{conversation_id}:{part}"
 
 
 def _shared_key(partition: str, kind: str) -> str:

@@ -1,15 +1,23 @@
 """Loads and runs the scripts in `lua/`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
+import orjson
 from redis import Redis
 from redis.exceptions import NoScriptError
 
 # A script's body becomes a function, so that what it publishes can be handed back beside what it returns.
-_WRAPPED = "{common}\nlocal function run()\n{body}\nend\nlocal result = run()\nreturn {{ result or false, outbox }}\n"
+_WRAPPED = """local fixed = {{ {fixed} }}
+{common}
+local function run()
+{body}
+end
+local result = run()
+return {{ result or false, outbox }}
+"""
 _PLAIN = {"list", "sweep"}
 _NAMES = (
     *("accept", "append", "branch", "claim", "clear", "configure", "create", "entitle", "finish", "history", "import"),
@@ -22,14 +30,16 @@ Call = tuple[str, Sequence[str], Sequence[str | bytes | int | float]]
 class Scripts:
     """Runs scripts by their digest, and loads them where the server does not know them (a restart, a fail-over)."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, fixed: Mapping[str, str | int | bool]) -> None:
+        """`fixed`: arguments that are the same for every call, in plain ASCII."""
         self._redis = redis
+        named = ", ".join(f"{name} = {orjson.dumps(value).decode()}" for name, value in fixed.items())
         folder = files("app.ledger").joinpath("lua")
         common = folder.joinpath("common.lua").read_text()
         self._sources = {}
         for name in _NAMES:
             body = folder.joinpath(f"{name}.lua").read_text()
-            self._sources[name] = body if name in _PLAIN else _WRAPPED.format(common=common, body=body)
+            self._sources[name] = body if name in _PLAIN else _WRAPPED.format(fixed=named, common=common, body=body)
         self._digests = {name: sha1(text.encode()).hexdigest() for name, text in self._sources.items()}  # noqa: S324
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:

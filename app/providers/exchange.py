@@ -71,10 +71,10 @@ class Exchange:
             self.check()
             self._stream = stream
 
-    def contents(self, timeout: float | None) -> Iterator[bytes]:
-        """What a chunked body contains; nothing if the body is none."""
+    def contents(self) -> Iterator[bytes]:
+        """What a chunked body contains; nothing if the body is none. How long it may take is for `abort` to say."""
         stream = self._stream
-        return stream.contents(self, timeout) if stream is not None else iter(())
+        return stream.contents(self) if stream is not None else iter(())
 
     def let_go(self) -> None:
         """After this an abort no longer touches the connection, which may serve another call next."""
@@ -94,6 +94,7 @@ class _Stream(httpcore2.NetworkStream):
         self._framing = Dechunker()
         self._unread = b""  # what the parser has yet to see
         self._read_at = 0.0
+        self._waited = 0.0  # for what was read last
 
     def work_for(self, exchange: Exchange) -> None:
         exchange.hold(self)
@@ -132,14 +133,14 @@ class _Stream(httpcore2.NetworkStream):
             if passed or not data:
                 return passed
 
-    def contents(self, exchange: Exchange, timeout: float | None) -> Iterator[bytes]:
+    def contents(self, exchange: Exchange) -> Iterator[bytes]:
         """What a chunked body contains, as it comes. The last chunk, an end before it, and what is malformed are left
         for the parser."""
         framing = self._framing
         while True:
             if found := framing.take():
                 yield found
-            if not framing.in_body or not (data := self._receive(exchange, RECEIVE_BYTES, timeout)):
+            if not framing.in_body or not (data := self._receive(exchange, RECEIVE_BYTES, None)):
                 return
             self._unread += framing.feed(data)
 
@@ -154,13 +155,17 @@ class _Stream(httpcore2.NetworkStream):
         return data
 
     def _receive_in_turn(self, exchange: Exchange, max_bytes: int, timeout: float | None) -> bytes:
-        if exchange.pace is not None:
-            self._wait_for_turn(exchange, self._read_at + exchange.pace())
-        elif exchange.deadline is not None:
+        pace = exchange.pace() if exchange.pace is not None else 0.0
+        # A model that is slower than the pace needs no wait, which would only be one more wake-up for each token.
+        if self._waited < pace:
+            self._wait_for_turn(exchange, self._read_at + pace)
+        if exchange.deadline is not None:
             left = max(exchange.deadline - time.monotonic(), 0.0)
             timeout = left if timeout is None else min(left, timeout)
+        asked_at = time.monotonic()
         data = self._inner.read(max_bytes, timeout)
         self._read_at = time.monotonic()
+        self._waited = self._read_at - asked_at
         exchange.reads += 1
         if exchange.pace is not None and data and self._inner.get_extra_info("ssl_object") is not None:
             data += self._decrypt_more(max_bytes - len(data))

@@ -28,7 +28,8 @@ class OpenAICompatible:
     def __init__(
         self, config: "ProviderConfig", *, connect_timeout: float = 5.0, read_timeout: float = 600.0, pace: float = 0.03
     ) -> None:
-        """`read_timeout` is a backstop: first-token, idle and total timeouts are the caller's, through `abort()`.
+        """`read_timeout` ends the wait for an answer's headers; how long its text may take is for the caller to say,
+        through `abort()`.
         `pace` is the least time between two reads of one reply, in seconds; it stretches when the process is busy."""
         self.name = config.name
         self.models = config.models

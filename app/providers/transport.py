@@ -50,18 +50,15 @@ class _Body(httpx2.SyncByteStream):
     """Of a chunked body the contents come straight from the connection, and its end through the parser, which then
     knows that the connection may be used again."""
 
-    def __init__(
-        self, stream: Iterable[bytes], exchange: Exchange | None, timeout: float | None, closed: Callable[[], None]
-    ) -> None:
+    def __init__(self, stream: Iterable[bytes], exchange: Exchange | None, closed: Callable[[], None]) -> None:
         self._stream = stream
         self._closed = closed
         self._exchange = exchange
-        self._timeout = timeout
 
     def __iter__(self) -> Iterator[bytes]:
         with _in_the_words_of_httpx2():
             if self._exchange is not None:
-                yield from self._exchange.contents(self._timeout)
+                yield from self._exchange.contents()
             yield from self._stream
 
     def close(self) -> None:
@@ -116,11 +113,10 @@ class Transport(httpx2.BaseTransport):
             raise
         if not isinstance(response.stream, Iterable):
             raise TypeError("this transport gives synchronous responses")
-        read_timeout = request.extensions.get("timeout", {}).get("read")
         return httpx2.Response(
             status_code=response.status,
             headers=response.headers,
-            stream=_Body(response.stream, being_sent(), read_timeout, lambda: self._connections.give_back(connection)),
+            stream=_Body(response.stream, being_sent(), lambda: self._connections.give_back(connection)),
             extensions=response.extensions,
         )
 

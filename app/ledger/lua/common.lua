@@ -1,6 +1,7 @@
 -- Prepended to every script of one conversation.
 --
--- KEYS: the conversation's keys, in the order of keys.py. ARGV[1]: a JSON object of named arguments.
+-- KEYS[1]: the conversation's `meta`; the other names follow from it, as in keys.py. ARGV[1]: a JSON object of named
+-- arguments; `fixed` has those that are always the same.
 -- Leases are measured by Redis's own clock, as those of the workers may differ; tests bring a virtual one as `now` (ms
 -- since the epoch). `at` is for people: the caller's time as ISO 8601.
 --
@@ -19,9 +20,16 @@
 --   * `expiry` has the partition's conversations with their owners, by when they expire; what listings say of them then is
 --     taken out by the sweep.
 
-local meta, queue, turns, messages, children, summaries, text, reasoning, log, due, waiting,
-  ready, counts, expiry, listings, usages, actives = unpack(KEYS)
-local a = cjson.decode(ARGV[1])
+local meta = KEYS[1]
+local own, shared = string.match(meta, '^((parley:{%d+}:)c:%w+:)meta$')
+local queue, turns, messages, children, summaries = own .. 'queue', own .. 'turns', own .. 'messages', own .. 'children',
+  own .. 'summaries'
+local text, reasoning, log = own .. 'text', own .. 'reasoning', own .. 'log'
+local due, waiting, ready = shared .. 'due', shared .. 'waiting', shared .. 'ready'
+local counts, expiry = shared .. 'counts', shared .. 'expiry'
+-- What an owner's keys begin with.
+local listings, usages, actives = shared .. 'listing:', shared .. 'usage:', shared .. 'active:'
+local a = setmetatable(cjson.decode(ARGV[1]), { __index = fixed })
 local outbox = {}
 if not a.now then
   local time = redis.call('TIME')
@@ -282,7 +290,7 @@ end
 
 -- How many other turns of the owner are running; counts up to `limit`.
 local function running_elsewhere(limit)
-  local count, prefix = 0, string.sub(meta, 1, -1 - #(a.conversation_id .. ':meta'))
+  local count, prefix = 0, shared .. 'c:'
   for _, id in ipairs(redis.call('SMEMBERS', actives .. field('owner'))) do
     if id ~= a.conversation_id then
       local m = redis.call('HMGET', prefix .. id .. ':meta', 'turn', 'lease')
@@ -301,9 +309,8 @@ end
 local function make_room()
   local mine = actives .. field('owner')
   if redis.call('EXISTS', queue) == 0 then redis.call('SREM', mine, a.conversation_id) end
-  local prefix = string.sub(meta, 1, -1 - #(a.conversation_id .. ':meta'))
   for _, id in ipairs(redis.call('SMEMBERS', mine)) do
-    local other = prefix .. id .. ':meta'
+    local other = shared .. 'c:' .. id .. ':meta'
     if redis.call('HGET', other, 'held') then
       redis.call('HDEL', other, 'held')
       redis.call('ZADD', due, a.now, id)
