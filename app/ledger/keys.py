@@ -46,7 +46,7 @@ def conversation_prefix(partition: str) -> str:
 
 
 def conversation_keys(conversation_id: str) -> list[str]:
-    """Those of this conversation alone, its `meta` first. common.lua makes the same names, and those of keys that it
+    """Those of this conversation alone, its `meta` first. base.lua makes the same names, and those of keys that it
     shares with others, from that one."""
     return [_part_key(conversation_id, part) for part in PARTS]
 

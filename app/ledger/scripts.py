@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError
 
 # A script's body becomes a function, so that what it publishes can be handed back beside what it returns.
 _WRAPPED = """local fixed = {{ {fixed} }}
-{common}
+{prelude}
 local function run()
 {body}
 end
@@ -19,6 +19,9 @@ local result = run()
 return {{ result or false, outbox }}
 """
 _PLAIN = {"list", "sweep"}
+# They run for every piece of a reply, and do without common.lua: most of the time of a script that does little goes into
+# what stands before it.
+_LEAN = {"append", "note"}
 _NAMES = (
     *("accept", "append", "branch", "claim", "clear", "configure", "create", "entitle", "finish", "history", "import"),
     *("list", "note", "open", "rank", "release", "renew", "select", "show", "stop", "summarize", "sweep", "turn"),
@@ -35,11 +38,12 @@ class Scripts:
         self._redis = redis
         named = ", ".join(f"{name} = {orjson.dumps(value).decode()}" for name, value in fixed.items())
         folder = files("app.ledger").joinpath("lua")
-        common = folder.joinpath("common.lua").read_text()
+        base, common = (folder.joinpath(f"{name}.lua").read_text() for name in ("base", "common"))
         self._sources = {}
         for name in _NAMES:
             body = folder.joinpath(f"{name}.lua").read_text()
-            self._sources[name] = body if name in _PLAIN else _WRAPPED.format(fixed=named, common=common, body=body)
+            prelude = base if name in _LEAN else base + common
+            self._sources[name] = body if name in _PLAIN else _WRAPPED.format(fixed=named, prelude=prelude, body=body)
         self._digests = {name: sha1(text.encode()).hexdigest() for name, text in self._sources.items()}  # noqa: S324
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
