@@ -55,7 +55,11 @@ class _TlsConnection(_Primary, SSLConnection):
 
 
 class _SentinelConnection(_Primary, SentinelManagedConnection):
-    pass
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """When a command is sent once more, redis-py would connect to where the primary was."""
+        if self._sock is None:
+            self.connect()  # type: ignore[no-untyped-call]
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
 
 class _Sentinels(Sentinel):

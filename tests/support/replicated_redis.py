@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from tests.support.host import HERE, Host
 from tests.support.ports import free_port
@@ -95,7 +97,9 @@ class _Sentinel:
         config.write_text("\n".join(lines) + "\n")
         command = host.command([find_program("redis-server"), str(config), "--sentinel"])
         self.process = Process("sentinel", command, clean_environment(folder), folder)
-        self._client: Any = Redis(host=host.address, port=port, socket_timeout=2)
+        self._client: Any = Redis(
+            host=host.address, port=port, socket_connect_timeout=1, socket_timeout=1, retry=Retry(NoBackoff(), 0)
+        )
 
     def state(self) -> dict[str, Any] | None:
         """What it knows of the service."""

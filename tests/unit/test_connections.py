@@ -203,3 +203,13 @@ def test_a_burst_through_sentinels_waits_for_connections(tmp_path: Path) -> None
         assert len(set(ports)) == 4
         assert ports[0] != dead.number
     dead.close()
+
+
+def test_a_command_to_a_primary_that_fell_silent_is_sent_to_the_next(tmp_path: Path) -> None:
+    with ReplicatedRedis(tmp_path) as redis:
+        client = connect(redis.url)
+        client.set("key", "before")
+        redis.primary.process.freeze()
+        redis.wait_until_primary(redis.replica)
+        assert client.set("key", "after")
+        assert redis.replica.client.get("key") == b"after"
