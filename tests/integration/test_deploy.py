@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from tests.support.ports import free_port
 from tests.support.processes import Process, clean_environment, eventually, find_program
+from tests.support.redis_server import RedisServer
 from tests.support.stack import Mode, Stack, Web, Worker
 from tests.support.tls import TlsFront
 
@@ -97,6 +98,19 @@ def test_a_redis_user_with_few_rights(bare: Stack, tmp_path: Path) -> None:
             assert "planted-redis-password" not in part.output()
     # redis-py would tell its name, and goes on without.
     assert [entry for entry in admin.acl_log() if entry["username"] == "parley" and entry["object"] != "client"] == []
+
+
+def test_a_redis_for_each_of_its_three_uses(bare: Stack, tmp_path: Path) -> None:
+    """What an installation that has outgrown one Redis moves elsewhere first."""
+    with RedisServer(tmp_path / "broker") as broker, RedisServer(tmp_path / "queue") as queue:
+        more = {"CELERY_BROKER_URL": broker.url, "SOCKETIO_MESSAGE_QUEUE": queue.url}
+        with Elsewhere(bare, tmp_path, bare.redis.url, **more) as elsewhere:
+            elsewhere.answers()
+            assert queue.client.pubsub_channels("flask-socketio/*") != []
+            assert bare.redis.client.pubsub_channels("flask-socketio/*") == []
+            assert queue.client.keys() == []
+            assert broker.client.keys("parley:*") == []
+            assert bare.redis.client.keys("_kombu*") == []
 
 
 @pytest.fixture
