@@ -1,25 +1,86 @@
 """Redis clients from the URLs of the settings."""
 
+import copy
 import os
+import re
 import ssl
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
 CONNECT_TIMEOUT = 2.0
 SOCKET_TIMEOUT = 5.0
 # For one of the connections, in a burst: to be served late is better than to be told to ask again, and ask again.
 POOL_TIMEOUT = 15.0
 SENTINEL_PORT = 26379
+# Whoever waits for a broker that has fallen silent without a word asks whether it is still there after this.
+BROKER_SILENCE = 10
 
 # What redis-py raises when Redis cannot be reached, rather than refusing a command.
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError)
+# How Redis tells that a script was not allowed to write; 6.2 quotes it within another error.
+_REFUSAL = re.compile(r"\b(READONLY|NOREPLICAS) ")
+
+
+class _Primary:
+    """Of a connection: a Redis that takes no writes counts as one that cannot be reached.
+
+    It is a replica by now, or has lost its own (`min-replicas-to-write`). The next connection may find another one.
+    """
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().read_response(*args, **options)  # type: ignore[misc]
+        except ResponseError as exc:
+            if not (isinstance(exc, ReadOnlyError) or _REFUSAL.search(str(exc))):
+                raise
+            self.disconnect()  # type: ignore[attr-defined]
+            raise RedisConnectionError(f"takes no writes: {exc}") from exc
+
+
+class _PlainConnection(_Primary, Connection):
+    pass
+
+
+class _TlsConnection(_Primary, SSLConnection):
+    pass
+
+
+class _SentinelConnection(_Primary, SentinelManagedConnection):
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """When a command is sent once more, redis-py would connect to where the primary was."""
+        if self._sock is None:
+            self.connect()  # type: ignore[no-untyped-call]
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+
+class _Sentinels(Sentinel):
+    """The one that answered moves to the front. redis-py does so in a list that all threads share, and loses some."""
+
+    def discover_master(self, service_name: str) -> Any:
+        mine = copy.copy(self)
+        mine.sentinels = list(self.sentinels)
+        found = Sentinel.discover_master(mine, service_name)
+        self.sentinels = mine.sentinels
+        return found
+
+
+class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """As without Sentinel: when all connections are in use, a caller waits for one."""
+
+    def owns_connection(self, connection: Any) -> bool:
+        """Those to a primary of the past stay, and connect anew; redis-py would never forget them."""
+        if (connection.host, connection.port) != self.master_address:
+            connection.disconnect()
+        return bool(BlockingConnectionPool.owns_connection(self, connection))
 
 
 def connect(url: str, *, max_connections: int = 64) -> Redis:
@@ -36,11 +97,19 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
         "protocol": 2,
         **_tls(url),
     }
-    if urlsplit(url).scheme == "redis+sentinel":
+    waiting = {"max_connections": max_connections, "timeout": POOL_TIMEOUT}
+    scheme = urlsplit(url).scheme
+    if scheme == "redis+sentinel":
         hosts, service, login = sentinels_of(url)
-        client: Redis = Sentinel(hosts, sentinel_kwargs=options, **options, **login).master_for(service)
+        sentinels: Any = _Sentinels(  # type: ignore[no-untyped-call]
+            hosts, sentinel_kwargs=_asking_sentinels(), **options, **login
+        )
+        client: Redis = sentinels.master_for(
+            service, connection_pool_class=_SentinelPool, connection_class=_SentinelConnection, **waiting
+        )
         return client
-    pool = BlockingConnectionPool.from_url(url, max_connections=max_connections, timeout=POOL_TIMEOUT, **options)
+    pool = BlockingConnectionPool.from_url(url, **waiting, **options)
+    pool.connection_class = _TlsConnection if scheme == "rediss" else _PlainConnection
     return Redis(connection_pool=pool)
 
 
@@ -53,6 +122,7 @@ def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
         # Messages are hints: what a worker took with it when it died is found by the sweep. So kombu need not note
         # which of them are under way, in two transactions for each.
         "ack_emulation": False,
+        "health_check_interval": BROKER_SILENCE,
     }
     scheme = urlsplit(url).scheme
     if scheme == "redis+sentinel":
@@ -61,7 +131,13 @@ def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
         credentials = f"{name}:{password}@" if name or password else ""
         named = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts]
         nodes = ";".join(f"sentinel://{credentials}{node}/{login['db']}" for node in named)
-        return nodes, {"broker_transport_options": {**transport, "master_name": service}}
+        return nodes, {
+            "broker_transport_options": {
+                **transport,
+                "master_name": service,
+                "sentinel_kwargs": _asking_sentinels(),
+            }
+        }
     if scheme == "rediss":
         certificates = _tls(url).get("ssl_cert_reqs", ssl.CERT_REQUIRED)
         return url, {"broker_transport_options": transport, "broker_use_ssl": {"ssl_cert_reqs": certificates}}
@@ -84,6 +160,15 @@ def sentinels_of(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
     if password:
         options["password"] = unquote(password)
     return named, service or "mymaster", options
+
+
+def _asking_sentinels() -> dict[str, Any]:
+    """One that does not answer soon is passed over: there are others."""
+    return {
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": CONNECT_TIMEOUT,
+        "retry": Retry(NoBackoff(), 0),
+    }
 
 
 def _tls(url: str) -> dict[str, Any]:

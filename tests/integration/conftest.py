@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.lan import Lan, why_no_lan
 from tests.support.stack import Mode, Stack
 
 MAX_MESSAGE_CHARS = 5_000
@@ -67,3 +68,12 @@ def fragile(request: pytest.FixtureRequest, stacks: Stacks) -> Iterator[Stack]:
     stack.repair()
     yield stack
     stack.close_clients()
+
+
+@pytest.fixture(scope="module")
+def lan() -> Iterator[Lan]:
+    """The tests of a module that asks for it run on one of its hosts."""
+    if reason := why_no_lan():
+        pytest.skip(reason)
+    with Lan() as lan:
+        yield lan

@@ -2,66 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import requests
 
 from tests.support.clients import make_client
 from tests.support.http_client import Api
-from tests.support.ports import free_port
-from tests.support.processes import ROOT, Process, clean_environment, eventually, find_program
+from tests.support.nginx import Nginx, address_of
+from tests.support.processes import eventually
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script
-
-HTTP = """
-user root;
-worker_processes 1;
-daemon off;
-error_log stderr warn;
-pid {folder}/nginx.pid;
-events {{}}
-http {{
-    log_format upstream '$request $status $upstream_addr';
-    access_log {folder}/access.log upstream;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    upstream parley {{ {servers} }}
-    include {folder}/parley.conf;
-}}
-"""
-
-
-class Nginx(Process):
-    def __init__(self, stack: Stack, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._access = folder / "access.log"
-        shipped = (ROOT / "deploy" / "nginx.conf").read_text()
-        # As its comment says for a list of servers instead of compose's DNS.
-        config, count = re.subn(r"    resolver .*\n    set \$web web:8000;", "    set $web parley;", shipped)
-        assert count == 1
-        listen = f"    listen 127.0.0.1:{self.port};"
-        (folder / "parley.conf").write_text(re.sub(r"    listen 80;\n    listen \[::\]:80;", listen, config))
-        servers = " ".join(f"server 127.0.0.1:{web.port};" for web in stack.webs)
-        (folder / "nginx.conf").write_text(HTTP.format(folder=folder, servers=servers))
-        command = [find_program("nginx"), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
-        super().__init__("nginx", command, clean_environment(folder), folder)
-
-    def answers(self) -> bool:
-        assert self.running, self.output()
-        try:
-            return requests.get(f"{self.url}/healthz", timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
-
-    def served_by(self, path: str) -> list[str]:
-        """The web process's address for each request that began with this path, and is over."""
-        lines = (line.split() for line in self._access.read_text().splitlines())
-        return [line[-1] for line in lines if line[1].startswith(path)]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +21,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def nginx(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
-    nginx = Nginx(stack, tmp_path_factory.mktemp("proxy"))
+    nginx = Nginx(stack.webs, tmp_path_factory.mktemp("proxy"))
     nginx.start()
     eventually(nginx.answers, "nginx passes requests on")
     yield nginx
@@ -103,7 +52,7 @@ def test_nobody_sticks_to_a_process(stack: Stack, nginx: Nginx) -> None:
         for client in clients:
             client.close()
     eventually(lambda: len(nginx.served_by("/socket.io")) == 5, "nginx has seen all of them off")
-    assert {f"127.0.0.1:{web.port}" for web in stack.webs} == set(nginx.served_by("/socket.io"))
+    assert {address_of(web) for web in stack.webs} == set(nginx.served_by("/socket.io"))
 
 
 def test_what_nginx_says_of_clients_is_believed(stack: Stack, nginx: Nginx) -> None:

@@ -12,7 +12,7 @@ import requests
 from celery import Celery
 
 from tasks.celery_app import QUEUE, REPLY
-from tests.support.clients import ChatClient, Kind
+from tests.support.clients import ChatClient, Kind, connect_again
 from tests.support.http_client import Api
 from tests.support.network import Network
 from tests.support.processes import eventually
@@ -30,18 +30,6 @@ def assert_answered_once(client: ChatClient, conversation_id: str, turn_ids: lis
     assert shown.messages == Api(client.url, client.session.token).messages(conversation_id)
     assert [message["turn_id"] for message in shown.messages if message["role"] == "assistant"] == turn_ids
     assert shown.turns == {}
-
-
-def connect_again(client: ChatClient, url: str | None = None) -> None:
-    def connected() -> bool:
-        try:
-            client.connect(url)
-        except ValueError:  # python-socketio says that the connection is gone before it is ready for another one
-            return False
-        return True
-
-    client.wait_for(lambda: client.disconnects, "the client notices")
-    eventually(connected, "it connects again")
 
 
 def text_of(reply: dict[str, Any]) -> tuple[str, str]:

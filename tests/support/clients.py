@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar
 import socketio
 
 from tests.support.http_client import Session
-from tests.support.processes import PATIENCE, ROOT, find_program
+from tests.support.processes import PATIENCE, ROOT, eventually, find_program
 from tests.support.view import Json, View
 
 NODE_FOLDER = ROOT / "tests" / "support" / "node"
@@ -349,3 +349,17 @@ class NodeClient(ChatClient):
 
 def make_client(kind: Kind, session: Session, url: str) -> ChatClient:
     return PythonClient(session, url) if kind == "python" else NodeClient(session, url)
+
+
+def connect_again(client: ChatClient, url: str | None = None) -> None:
+    """Once it has noticed that its connection is gone."""
+
+    def connected() -> bool:
+        try:
+            client.connect(url)
+        except ValueError:  # python-socketio says that the connection is gone before it is ready for another one
+            return False
+        return True
+
+    client.wait_for(lambda: client.disconnects, "the client notices")
+    eventually(connected, "it connects again")

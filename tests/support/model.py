@@ -4,6 +4,7 @@ import json
 from collections import defaultdict, deque
 from typing import Self
 
+from tests.support.host import HERE, Host
 from tests.support.ports import ClosedPort
 from tests.support.processes import PATIENCE
 from tests.support.upstream import Request, Script, Upstream, echo
@@ -17,8 +18,8 @@ class Model:
     What is asked decides what is answered, so that tests that use it at the same time do not meet.
     """
 
-    def __init__(self) -> None:
-        self.upstream = Upstream()
+    def __init__(self, host: Host = HERE) -> None:
+        self.upstream = Upstream(host=host)
         self.upstream.respond = self._respond
         self._closed = ClosedPort()
         self._scripts: dict[str, deque[Script]] = defaultdict(deque)

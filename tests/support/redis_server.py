@@ -2,11 +2,12 @@
 
 import shutil
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.support.host import HERE, Host
 from tests.support.ports import free_port
 from tests.support.processes import ROOT, Process, clean_environment, eventually, find_program
 
@@ -14,14 +15,18 @@ from tests.support.processes import ROOT, Process, clean_environment, eventually
 class RedisServer:
     """On a free port, with its data in a folder of its own; configured as in production, unless `aof` is off."""
 
-    def __init__(self, folder: Path, *, aof: bool = True) -> None:
+    def __init__(self, folder: Path, *, aof: bool = True, host: Host = HERE) -> None:
+        self.host = host
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://{host.address}:{self.port}/0"
         self._data = folder / "data"
         self._data.mkdir(parents=True)
-        command = [find_program("redis-server"), str(ROOT / "deploy" / "redis.conf"), "--dir", str(self._data)]
-        command += ["--bind", "127.0.0.1", "--port", str(self.port), "--appendonly", "yes" if aof else "no"]
-        self.process = Process("redis", command, clean_environment(folder), folder)
+        # A copy: a fail-over makes Redis write its new role into its configuration.
+        config = shutil.copy(ROOT / "deploy" / "redis.conf", folder)
+        command = [find_program("redis-server"), str(config), "--dir", str(self._data)]
+        command += ["--bind", host.address, "--protected-mode", "no", "--port", str(self.port)]
+        command += ["--appendonly", "yes" if aof else "no"]
+        self.process = Process("redis", host.command(command), clean_environment(folder), folder)
         self._client: Redis = Redis.from_url(self.url)
 
     def __enter__(self) -> Self:
@@ -37,6 +42,11 @@ class RedisServer:
     @property
     def running(self) -> bool:
         return self.process.running
+
+    def role(self) -> str:
+        """“master” or “slave”."""
+        info: Any = self._client.info("replication")
+        return str(info["role"])
 
     def start(self, *, keep_data: bool = True) -> Self:
         """Returns when it answers."""

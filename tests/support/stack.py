@@ -1,13 +1,14 @@
 """All of Parley, as it runs in production: Redis, web processes and workers, with a scripted model behind them."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import requests
 
 from tests.support.clients import ChatClient, Kind, make_client
+from tests.support.host import HERE, Host
 from tests.support.http_client import Api, Session
 from tests.support.model import API_KEY, Model
 from tests.support.ports import free_port
@@ -31,7 +32,11 @@ running_stacks: list["Stack"] = []
 
 
 class Part(Process):
-    """A process of the Procfile."""
+    """A process of the Procfile, there called `entry`."""
+
+    def __init__(self, name: str, entry: str, environ: Mapping[str, str], folder: Path, host: Host) -> None:
+        self.host = host
+        super().__init__(name, host.command(_shell(entry)), environ, folder)
 
     def is_up(self) -> bool:
         if not self.running:
@@ -43,10 +48,10 @@ class Part(Process):
 
 
 class Web(Part):
-    def __init__(self, name: str, environ: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, name: str, environ: Mapping[str, str], folder: Path, host: Host = HERE) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        super().__init__(name, _shell("web"), {**environ, "PORT": str(self.port)}, folder)
+        self.url = f"http://{host.address}:{self.port}"
+        super().__init__(name, "web", {**environ, "PORT": str(self.port)}, folder, host)
 
     def _says_so(self) -> bool:
         try:
@@ -56,15 +61,15 @@ class Web(Part):
 
 
 class Worker(Part):
-    def __init__(self, name: str, environ: Mapping[str, str], folder: Path) -> None:
-        super().__init__(name, _shell("worker"), environ, folder)
+    def __init__(self, name: str, environ: Mapping[str, str], folder: Path, host: Host = HERE) -> None:
+        super().__init__(name, "worker", environ, folder, host)
 
     def _says_so(self) -> bool:
         return " ready." in self.output()  # as Celery says it
 
 
 class Stack:
-    """`environ` is added to that of the web processes and the workers."""
+    """`environ` is added to that of the web processes and the workers; `hosts` tells by its name where a part runs."""
 
     def __init__(
         self,
@@ -74,13 +79,15 @@ class Stack:
         workers: int = 1,
         mode: Mode = "gevent",
         environ: Mapping[str, str] | None = None,
+        hosts: Callable[[str], Host] = lambda _name: HERE,
     ) -> None:
         self.mode = mode
         self.folder = folder
-        self.model = Model()
-        self.redis = RedisServer(folder / "redis")
+        self.model = Model(hosts("model"))
+        self.redis = RedisServer(folder / "redis", host=hosts("redis"))
         self.secrets: set[str] = {API_KEY, SECRET_KEY}
         self._environ = environ or {}
+        self._hosts = hosts
         self._counts = (webs, workers)
         self.webs: list[Web] = []
         self.workers: list[Worker] = []
@@ -113,8 +120,10 @@ class Stack:
             self.model.start()
             self.redis.start()
             webs, workers = self._counts
-            self.webs = [Web(f"web-{number}", self.environ, self.folder) for number in range(webs)]
-            self.workers = [Worker(f"worker-{number}", self.environ, self.folder) for number in range(workers)]
+            names = [f"web-{number}" for number in range(webs)]
+            self.webs = [Web(name, self.environ, self.folder, self._hosts(name)) for name in names]
+            names = [f"worker-{number}" for number in range(workers)]
+            self.workers = [Worker(name, self.environ, self.folder, self._hosts(name)) for name in names]
             self.repair()
         except BaseException:
             self.stop()
@@ -213,6 +222,6 @@ class Stack:
         assert (view.turns, client.gaps, client.disconnects) == ({}, 0, [])
 
 
-def _shell(name: str) -> list[str]:
+def _shell(entry: str) -> list[str]:
     # Without `exec` a SIGTERM would end the shell at once, and it would look as if the process itself had.
-    return ["sh", "-c", f"exec {procfile_command(name)}"]
+    return ["sh", "-c", f"exec {procfile_command(entry)}"]

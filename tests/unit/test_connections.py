@@ -1,15 +1,28 @@
 """Redis clients and Celery's broker from the URLs of the settings."""
 
 import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from kombu.connection import Connection
 from kombu.utils.url import parse_url
+from redis.exceptions import ResponseError
 from redis.sentinel import SentinelConnectionPool
 
-from app.connections import CONNECT_TIMEOUT, SOCKET_TIMEOUT, celery_broker, connect, sentinels_of
+from app.connections import CONNECT_TIMEOUT, SOCKET_TIMEOUT, UNREACHABLE, celery_broker, connect, sentinels_of
+from tests.support.ports import ClosedPort
+from tests.support.redis_server import RedisServer
+from tests.support.replicated_redis import ReplicatedRedis
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path, aof=False) as server:
+        yield server
 
 
 def options(url: str) -> dict[str, Any]:
@@ -122,3 +135,81 @@ def test_celerys_sentinels_by_ipv6() -> None:
 def test_celerys_sentinels_without_a_login() -> None:
     broker, _ = celery_broker("redis+sentinel://a,b/0")
     assert broker == "sentinel://a:26379/0;sentinel://b:26379/0"
+
+
+# --- A Redis that takes no writes -------------------------------------------------------------------------------------
+
+
+def make_replica(redis: RedisServer) -> None:
+    redis.client.replicaof("127.0.0.1", 1)
+
+
+def demand_replicas(redis: RedisServer) -> None:
+    redis.client.config_set("min-replicas-to-write", 1)
+
+
+@pytest.mark.parametrize("happens", [make_replica, demand_replicas])
+def test_a_redis_that_takes_no_writes_counts_as_unreachable(
+    redis: RedisServer, happens: Callable[[RedisServer], None]
+) -> None:
+    client = connect(redis.url)
+    client.set("key", "before")
+    happens(redis)
+    write = "return redis.call('SET', KEYS[1], 'after')"
+    with pytest.raises(UNREACHABLE):
+        client.eval(write, 1, "key")
+    pipeline = client.pipeline(transaction=False).eval(write, 1, "key")
+    with pytest.raises(UNREACHABLE):
+        pipeline.execute(raise_on_error=False)
+    assert client.get("key") == b"before"
+    redis.client.replicaof("NO", "ONE")
+    redis.client.config_set("min-replicas-to-write", 0)
+    assert client.eval(write, 1, "key") == b"OK"
+
+
+def test_other_refusals_stay_what_they_are(redis: RedisServer) -> None:
+    client = connect(redis.url)
+    with pytest.raises(ResponseError):
+        client.eval("return redis.call('INCR', KEYS[1], 1)", 1, "key")
+    client.set("key", "READONLY is a word")
+    assert client.get("key") == b"READONLY is a word"
+
+
+# --- Sentinels --------------------------------------------------------------------------------------------------------
+
+
+def test_a_burst_through_sentinels_waits_for_connections(tmp_path: Path) -> None:
+    """And many who look for the primary at once lose none of the Sentinels, of which the first is dead."""
+    dead, failures = ClosedPort(), []
+    with ReplicatedRedis(tmp_path) as redis:
+        client = connect(redis.url.replace("//", f"//127.0.0.1:{dead.number},"), max_connections=4)
+        together = threading.Barrier(40)
+
+        def ask() -> None:
+            together.wait(20)
+            try:
+                client.ping()
+            except Exception as exc:
+                failures.append(exc)
+
+        askers = [threading.Thread(target=ask) for _ in range(40)]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+        assert failures == []
+        pool: Any = client.connection_pool
+        ports = [one.connection_pool.connection_kwargs["port"] for one in pool.sentinel_manager.sentinels]
+        assert len(set(ports)) == 4
+        assert ports[0] != dead.number
+    dead.close()
+
+
+def test_a_command_to_a_primary_that_fell_silent_is_sent_to_the_next(tmp_path: Path) -> None:
+    with ReplicatedRedis(tmp_path) as redis:
+        client = connect(redis.url)
+        client.set("key", "before")
+        redis.primary.process.freeze()
+        redis.wait_until_primary(redis.replica)
+        assert client.set("key", "after")
+        assert redis.replica.client.get("key") == b"after"

@@ -29,7 +29,7 @@ class Server(Protocol):
     def opened(self, connection: "Connection") -> int: ...
     def closed(self, connection: "Connection") -> None: ...
     def received(
-        self, connection: int, method: str, path: str, headers: dict[str, str], body: bytes
+        self, connection: int, peer: str, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[Request, Script]: ...
 
 
@@ -39,6 +39,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._number = 0
+        self._peer = ""
         self._received = b""
         self._task: asyncio.Task[None] | None = None
         self._transport: Any = None
@@ -46,6 +47,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._peer = transport.get_extra_info("peername")[0]
         self._number = self._server.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -84,7 +86,7 @@ class Connection(asyncio.Protocol):
             return
         self._received = rest[length:]
         method, path, _ = first.split(" ", 2)
-        request, script = self._server.received(self._number, method, path, headers, rest[:length])
+        request, script = self._server.received(self._number, self._peer, method, path, headers, rest[:length])
         self._request = request
         self._task = asyncio.get_running_loop().create_task(self._answer(request, script))
 

@@ -14,12 +14,14 @@ class Request:
         self,
         changed: threading.Condition,
         connection: int,
+        peer: str,
         method: str,
         path: str,
         headers: dict[str, str],
         body: Any,
     ) -> None:
         self.connection = connection  # a number: the same for requests on one kept-alive connection
+        self.peer = peer  # the address that asked
         self.method = method
         self.path = path
         self.headers = headers

@@ -10,6 +10,7 @@ from typing import Self
 
 import orjson
 
+from tests.support.host import HERE, Host
 from tests.support.upstream.connection import Connection
 from tests.support.upstream.request import Request
 from tests.support.upstream.script import PATIENCE, Script, words
@@ -25,7 +26,14 @@ def echo(request: Request) -> Script:
 class Upstream:
     """The server, in a thread of its own. `tls` makes it speak HTTPS."""
 
-    def __init__(self, port: int = 0, *, models: Sequence[str] = ("test-model",), tls: ssl.SSLContext | None = None):
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        host: Host = HERE,
+        models: Sequence[str] = ("test-model",),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.requests: list[Request] = []
         self.respond: Callable[[Request], Script] = echo
         self.models = tuple(models)
@@ -33,6 +41,7 @@ class Upstream:
         self._scripts: deque[Script] = deque()
         self._changed = threading.Condition()
         self._port = port
+        self._host = host
         self._tls = tls
         self._connections: set[Connection] = set()
         self._accepted = 0
@@ -41,7 +50,7 @@ class Upstream:
 
     @property
     def base_url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/v1"
+        return f"{'https' if self._tls else 'http'}://{self._host.address}:{self._port}/v1"
 
     @property
     def connections(self) -> int:
@@ -92,7 +101,7 @@ class Upstream:
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Connection(self), "127.0.0.1", self._port, ssl=self._tls, backlog=4096
+            lambda: Connection(self), self._host.address, self._port, ssl=self._tls, backlog=4096
         )
         self._port = server.sockets[0].getsockname()[1]
         ready()
@@ -100,6 +109,7 @@ class Upstream:
             await asyncio.Event().wait()
 
     def _run(self, ready: threading.Event) -> None:
+        self._host.enter()
         loop = self._loop = asyncio.new_event_loop()
         serving = loop.create_task(self.serve(ready.set))
         loop.run_forever()
@@ -125,10 +135,10 @@ class Upstream:
             self._changed.notify_all()
 
     def received(
-        self, connection: int, method: str, path: str, headers: dict[str, str], body: bytes
+        self, connection: int, peer: str, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[Request, Script]:
         data = orjson.loads(body) if body else {}
-        request = Request(self._changed, connection, method, path, headers, data)
+        request = Request(self._changed, connection, peer, method, path, headers, data)
         if not path.endswith(("/chat/completions", "/responses")):
             return request, self._about_models(path)
         with self._changed:
