@@ -120,6 +120,7 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         BackgroundOptions(
             window, title_model=_model(settings.title_model), summary_model=_model(settings.summary_model)
         ),
+        metrics,
     )
     options = RunOptions(
         system_prompt=settings.system_prompt,

@@ -10,6 +10,7 @@ from app.memory import summary
 from app.memory.titles import request as title_request
 from app.memory.titles import title_in
 from app.memory.window import Window, exchanges
+from app.metrics import Metrics
 from app.providers.ask import ask
 from app.providers.base import Aborted, ChatMessage, UpstreamError
 from app.providers.registry import Registry
@@ -30,10 +31,11 @@ class BackgroundOptions:
 
 
 class Background:
-    def __init__(self, ledger: Ledger, registry: Registry, options: BackgroundOptions) -> None:
+    def __init__(self, ledger: Ledger, registry: Registry, options: BackgroundOptions, metrics: Metrics) -> None:
         self._ledger = ledger
         self._registry = registry
         self._options = options
+        self._metrics = metrics
         self._log = get_logger(__name__)
 
     @property
@@ -93,11 +95,16 @@ class Background:
             provider, chosen = (
                 self._registry.find(model) if model else self._registry.choose(reply["provider"], reply["model"])
             )
-            return ask(provider, chosen, messages, seconds=seconds)
-        except Aborted:
-            self._log.warning("title or summary took too long", seconds=seconds)
-        except UpstreamError as exc:
-            self._log.warning("no title or summary", code=exc.code, detail=exc.detail)
         except LookupError as exc:
             self._log.warning("no title or summary", error=str(exc))
+            return None
+        try:
+            return ask(provider, chosen, messages, seconds=seconds)
+        except Aborted:
+            code = "provider_timeout"
+            self._log.warning("title or summary took too long", seconds=seconds)
+        except UpstreamError as exc:
+            code = exc.code
+            self._log.warning("no title or summary", code=code, detail=exc.detail)
+        self._metrics.upstream_errors.labels(provider.name, code).inc()
         return None

@@ -13,6 +13,7 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.event_stream import EventReader
 from tests.support.processes import ROOT, eventually
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script
@@ -143,6 +144,10 @@ def test_clients_that_come_back(stack: Stack) -> None:
     client.do("open_conversation", conversation_id=conversation_id, after=1, epoch=view.epoch)
     assert change(stack, before, *names[:2]) == [1, 1]  # what led there is no longer in the log
     eventually(lambda: change(stack, before, *names) == [1, 1, 1], "it had it open, so it missed something")
+    with EventReader(stack.api(client.session), f"/api/conversations/{conversation_id}/events"):
+        eventually(
+            lambda: change(stack, before, "parley_connections") == [3], "who follows over HTTP is counted as well"
+        )
     other.close()
     client.close()
     eventually(lambda: change(stack, before, "parley_connections") == [0], "they are gone")
