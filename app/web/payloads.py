@@ -48,8 +48,12 @@ class Asked(Payload):
     provider: Name | None = None
     model: Name | None = None
 
-    def _turn(self, text: str = "", **place: str | None) -> NewTurn:
-        return NewTurn(text, self.client_id, memory=self.memory, provider=self.provider, model=self.model, **place)
+    def _turn(
+        self, text: str = "", *, parent_id: str | None = None, edited: str | None = None, again: str | None = None
+    ) -> NewTurn:
+        return NewTurn(
+            text, self.client_id, parent_id, edited, again, memory=self.memory, provider=self.provider, model=self.model
+        )
 
 
 class Message(Asked):

@@ -1,5 +1,6 @@
 """All of Parley, as it runs in production: Redis, web processes and workers, with a scripted model behind them."""
 
+import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -188,6 +189,11 @@ class Stack:
 
     def logs(self) -> dict[str, str]:
         return {path.name: path.read_text(errors="replace") for path in sorted(self.folder.rglob("*.log"))}
+
+    def log_entries(self) -> list[dict[str, Any]]:
+        """What was logged, with LOG_FORMAT=json."""
+        lines = (line for log in self.logs().values() for line in log.splitlines())
+        return [json.loads(line) for line in lines if line.startswith("{") and '"event"' in line]
 
     def leaks(self) -> list[str]:
         """Lines of logs that hold what they must not."""

@@ -146,10 +146,13 @@ def pins(name: str) -> dict[str, tuple[str, str]]:
 
 def groups() -> list[tuple[str, list[str]]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = project["dependency-groups"]
+    wanted = {
+        name: [one for one in listed if isinstance(one, str)] for name, listed in project["dependency-groups"].items()
+    }
     return [
         ("requirements.txt", project["project"]["dependencies"]),
         ("requirements-local.txt", wanted["local"]),
+        ("requirements-otel.txt", wanted["otel"]),
         ("requirements-dev.txt", wanted["dev"]),
     ]
 
@@ -174,6 +177,12 @@ def test_locks_have_hashes_and_name_no_index(name: str) -> None:
 def test_tests_use_the_versions_that_production_uses() -> None:
     production, tests = pins("requirements.txt"), pins("requirements-dev.txt")
     assert {name for name in production.keys() & tests.keys() if production[name][0] != tests[name][0]} == set()
+
+
+def test_traces_are_added_to_production_as_they_were_tested() -> None:
+    added = pins("requirements-otel.txt")
+    for other in (pins("requirements.txt"), pins("requirements-dev.txt")):
+        assert {name for name in added.keys() & other.keys() if added[name][0] != other[name][0]} == set()
 
 
 def test_node_lock_names_no_registry() -> None:
