@@ -38,7 +38,7 @@ class Flower(Process):
 
 @pytest.fixture(scope="module")
 def flower(stacks: Stacks) -> Iterator[Flower]:
-    stack = stacks("calm", "gevent")
+    stack = stacks("calm", Stack.usual_mode)
     stack.secrets.add(LOGIN[1])
     flower = Flower(stack)
     flower.start()
@@ -82,7 +82,7 @@ def test_it_shows_the_worker(flower: Flower) -> None:
     [(name, worker)] = flower.get("/api/workers?refresh=1").items()
     assert name.startswith("worker-")
     assert [queue["name"] for queue in worker["active_queues"]] == ["replies"]
-    assert worker["stats"]["pool"]["implementation"].endswith("gevent:TaskPool")
+    assert worker["stats"]["pool"]["implementation"].endswith(f"{Stack.usual_mode}:TaskPool")
     assert {"reply", "title", "summary"} <= set(worker["registered"])
 
 

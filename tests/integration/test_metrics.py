@@ -255,6 +255,15 @@ def test_dashboard_and_alerts_ask_for_what_there_is(stack: Stack) -> None:
     assert unknown == set()
 
 
+def test_the_scaling_that_the_document_shows_asks_for_what_there_is(stack: Stack) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE | re.DOTALL)
+    scrape, scaler = map(yaml.safe_load, blocks)
+    assert [job["job_name"] for job in scrape["scrape_configs"]] == ["parley"]
+    assert scaler["kind"] == "ScaledObject"
+    queries = [trigger["metadata"]["query"] for trigger in scaler["spec"]["triggers"]]
+    assert {name for query in queries for name in names_in(query)} <= families(stack)
+
+
 def test_every_metric_is_documented_and_on_the_dashboard(stack: Stack) -> None:
     documented = set(re.findall(r"^\| `(parley_\w+)", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
     assert documented == families(stack)

@@ -309,6 +309,15 @@ def test_reasoning_in_the_background_taken_up_at_the_exact_place(either: Stack, 
     thought, message = told[-1].response.output
     assert ([part.text for part in thought.content], message.content[0].text) == (["Let me see."], "Yes, I think.")
     assert client.responses.retrieve(response_id).output == [thought, message]
+    # It may be sent back, and is not sent on.
+    following = either.secret_text()
+    kept: Any = [{"role": "user", "content": text}, *told[-1].response.output, {"role": "user", "content": following}]
+    assert client.responses.create(model="small", input=kept).output_text == f"You said: {following}"
+    assert [one["content"] for one in either.model.request(following).messages[1:]] == [
+        text,
+        "Yes, I think.",
+        following,
+    ]
     # The SDK's own helper makes the same of it, from the beginning.
     with client.responses.stream(response_id=response_id) as replayed:
         assert replayed.get_final_response().output_text == "Yes, I think."

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import requests
 
@@ -67,16 +67,19 @@ class Worker(Part):
 class Stack:
     """`environ` is added to that of the web processes and the workers."""
 
+    # Where a test does not say; pytest's --mode.
+    usual_mode: ClassVar[Mode] = "gevent"
+
     def __init__(
         self,
         folder: Path,
         *,
         webs: int = 1,
         workers: int = 1,
-        mode: Mode = "gevent",
+        mode: Mode | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self.mode = mode
+        self.mode: Mode = mode or self.usual_mode
         self.folder = folder
         self.model = Model()
         self.redis = RedisServer(folder / "redis")

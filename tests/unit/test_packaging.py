@@ -106,6 +106,41 @@ def test_railway_starts_the_procfile_s_commands_and_lets_them_end() -> None:
     }
 
 
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_point_to_what_there_is(document: Path) -> None:
+    text = document.read_text()
+    for link in re.findall(r"\]\((?!https?://)([^)]+)\)", text):
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+    missing = {
+        name
+        for name in re.findall(r"\b(test_\w+\.py)\b", text)
+        if not [path for path in (ROOT / "tests").rglob(name) if path.is_file()]
+    }
+    assert missing == set()
+
+
+def test_make_targets_that_documents_name_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target
+        for document in DOCUMENTS
+        for target in re.findall(r"(?:`|^|\s)make ([a-z]+)\b(?=`|\s+#|$)", document.read_text(), re.MULTILINE)
+    }
+    assert len(named) > 5
+    assert named <= targets
+
+
 def test_no_version_of_python_is_forced_on_developers() -> None:
     """pyenv would refuse to run any other than the one that the file names."""
     assert not (ROOT / ".python-version").exists()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.errors import Invalid
 from app.ledger.models import Json
@@ -83,6 +83,14 @@ class AskedResponse(Asked):
     instructions: Text | None = None
     previous_response_id: str | None = None
     background: bool | None = None
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _without_reasoning(cls, value: Any) -> Any:
+        """Clients that keep the conversation themselves send back all that they were given."""
+        if not isinstance(value, list):
+            return value
+        return [item for item in value if not (isinstance(item, dict) and item.get("type") == "reasoning")]
 
     def check(self) -> None:
         super().check()
