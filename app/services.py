@@ -152,12 +152,8 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         sweeper.stop()
         pump.drain(settings.drain_seconds)
 
-    def leave() -> None:
-        tally.leave()
-        traces.close()
-
     runner = Runner(ledger, registry, pump, hints, options, budget, metrics, traces)
-    return WorkerServices(runner, background, registry, start, drain, leave)
+    return WorkerServices(runner, background, registry, start, drain, tally.leave)
 
 
 def _model(setting: str) -> str | None:

@@ -3,7 +3,9 @@
 Else nothing of it is imported, and a span is nothing. Spans hold ids, names and figures, never text.
 """
 
+import atexit
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["server", "consumer", "client"]
 Value = str | int | float | None
+
+# Of the time that a platform leaves a process to end.
+CLOSE_SECONDS = 2.0
 
 _carried: ContextVar[Mapping[str, str]] = ContextVar("carried")
 
@@ -51,9 +56,6 @@ class Traces(Protocol):
     def span(self, name: str, kind: Kind, parent: Mapping[str, str] | None = None, /) -> AbstractContextManager[Span]:
         """The current one while it is open. `parent`: headers that were carried here, from whomever; without, the
         current span is its parent."""
-
-    def close(self) -> None:
-        """Sends what has not been sent."""
 
 
 def make_traces(service: str) -> Traces:
@@ -93,9 +95,6 @@ class _NoTraces(Traces):
     ) -> AbstractContextManager[Span]:
         return nullcontext(self._nothing)
 
-    def close(self) -> None:
-        pass
-
 
 class _OpenTelemetry(Traces):
     """OTLP over HTTP; sampler, headers, batches and so on are the SDK's business, and so are their OTEL_* variables."""
@@ -112,11 +111,12 @@ class _OpenTelemetry(Traces):
         resource = Resource.create()
         if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
             resource = resource.merge(Resource({SERVICE_NAME: service}))
-        self._provider = TracerProvider(resource=resource)
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("parley")
         self._format = TraceContextTextMapPropagator()
         self._trace, self._empty = trace, Context()
+        atexit.register(self._close)
 
     @contextmanager
     def span(self, name: str, kind: Kind, parent: Mapping[str, str] | None = None, /) -> Iterator[Span]:
@@ -136,8 +136,11 @@ class _OpenTelemetry(Traces):
             _carried.reset(before)
             recorded.end()
 
-    def close(self) -> None:
-        self._provider.shutdown()
+    def _close(self) -> None:
+        """Sends what has not been sent; but a collector that is away does not keep the process from ending."""
+        closing = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
 
 
 class _Recorded(Span):

@@ -1,14 +1,18 @@
 """OpenTelemetry: what a collector is sent, and that nothing of it is there when nobody wants it."""
 
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.collector import Collector, Span
+from tests.support.ports import ClosedPort
 from tests.support.processes import ROOT, eventually
 from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
@@ -160,6 +164,29 @@ def test_what_fails_is_marked_and_a_stop_is_no_failure(traced: Stack, collector:
     assert task.attributes["parley.outcome"] == "stopped"
     assert not task.failed
     assert not call.failed
+
+
+@pytest.mark.parametrize("mode", ["gevent", "eventlet"])
+def test_a_process_that_ends_sends_what_it_has(collector: Collector, mode: Mode, tmp_path: Path) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "3600000"}
+    with Stack(tmp_path, mode=mode, environ=environ) as stack:
+        client = stack.client()
+        turn_id = client.talk(stack.secret_text())["turn_id"]
+        for part in (*stack.workers, *stack.webs):
+            part.signal(signal.SIGTERM)
+            part.wait()
+        trace_of(collector, turn_id, "event send_message", "task reply", "chat small")
+
+
+def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
+    with closing(ClosedPort()) as closed:
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{closed.number}"}
+        with Stack(tmp_path, environ=environ) as stack:
+            client = stack.client()
+            assert client.talk(stack.secret_text())["status"] == "done"
+            for part in (*stack.workers, *stack.webs):
+                part.signal(signal.SIGTERM)
+                part.wait(10)  # the exporter alone would try for longer
 
 
 def test_without_an_address_nothing_of_it_is_imported(stack: Stack) -> None:
