@@ -163,5 +163,6 @@ def parse(model: type[P], *arguments: Any) -> P:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         field = str(first["loc"][0])[:64] if first["loc"] else None
-        place = ".".join(str(part) for part in first["loc"])[:200]
+        # (pydantic names the members of a union in between, such as `list[Part]`.)
+        place = ".".join(part for part in map(str, first["loc"]) if "[" not in part)[:200]
         raise Invalid(f"{place}: {first['msg']}" if field else first["msg"], field=field) from None

@@ -31,7 +31,7 @@ class Asked(BaseModel):
         for name, harmless in self.refused.items():
             value = getattr(self, name, None)
             if value is not None and value not in harmless:
-                raise Invalid(f"{name} cannot be had here.", field=name)
+                raise Invalid(f"This value of {name} is not supported here.", field=name)
 
 
 class Part(BaseModel):
@@ -96,7 +96,7 @@ class AskedResponse(Asked):
         super().check()
         text = getattr(self, "text", None)
         if isinstance(text, dict) and text.get("format") not in (None, {"type": "text"}):
-            raise Invalid("text.format must be text.", field="text")
+            raise Invalid("Only text.format “text” is supported here.", field="text.format")
 
     @property
     def messages(self) -> list[Said]:
