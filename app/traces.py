@@ -88,12 +88,12 @@ class _NoSpan(Span):
 
 class _NoTraces(Traces):
     def __init__(self) -> None:
-        self._nothing = _NoSpan()
+        self._nothing = nullcontext(_NoSpan())
 
     def span(
         self, _name: str, _kind: Kind, _parent: Mapping[str, str] | None = None, /
     ) -> AbstractContextManager[Span]:
-        return nullcontext(self._nothing)
+        return self._nothing
 
 
 class _OpenTelemetry(Traces):

@@ -196,6 +196,13 @@ def test_without_an_address_nothing_of_it_is_imported(stack: Stack) -> None:
         [sys.executable, "-c", program], env=stack.environ, cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert said.stdout.splitlines()[-1] == "[]"
+    # Nor does it keep anything from starting when it is asked for and not installed.
+    environ = {**stack.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    program = "import sys; sys.modules['opentelemetry'] = None; import wsgi"
+    said = subprocess.run(
+        [sys.executable, "-c", program], env=environ, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "requirements-otel.txt is not installed" in said.stdout
     question = stack.secret_text()
     client = stack.client()
     client.talk(question)
