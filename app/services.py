@@ -23,6 +23,7 @@ from app.memory.window import Window
 from app.metrics import Metrics
 from app.providers.registry import Registry, build_providers
 from app.settings import Settings
+from app.traces import Traces, make_traces
 from app.turns.background import Background, BackgroundOptions
 from app.turns.backlog import Backlog
 from app.turns.chat import Chat
@@ -49,6 +50,7 @@ class WebServices:
     manager: RoomManager
     metrics: Metrics
     tally: Tally
+    traces: Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,14 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
         manager=manager,
         metrics=metrics,
         tally=Tally(redis, metrics, lambda: {"connections": manager.connections}),
+        traces=make_traces("parley-web"),
     )
 
 
 def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
     ledger = _ledger(settings)
     metrics = Metrics()
+    traces = make_traces("parley-worker")
     pump = Pump(ledger, metrics, heartbeat=min(1.0, settings.lease_seconds / 4))
     window = Window(settings.memory_messages, settings.memory_tokens)
     registry = _registry(settings)
@@ -120,6 +124,8 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         BackgroundOptions(
             window, title_model=_model(settings.title_model), summary_model=_model(settings.summary_model)
         ),
+        metrics,
+        traces,
     )
     options = RunOptions(
         system_prompt=settings.system_prompt,
@@ -146,7 +152,7 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         sweeper.stop()
         pump.drain(settings.drain_seconds)
 
-    runner = Runner(ledger, registry, pump, hints, options, budget, metrics)
+    runner = Runner(ledger, registry, pump, hints, options, budget, metrics, traces)
     return WorkerServices(runner, background, registry, start, drain, tally.leave)
 
 

@@ -23,6 +23,11 @@ TAIL = """
 
 # user:password for Flower's page; it does not start without.
 #FLOWER_BASIC_AUTH=
+
+# --- Traces
+
+# With requirements-otel.txt installed: where spans go, over OTLP/HTTP. OpenTelemetry's other variables hold as well.
+#OTEL_EXPORTER_OTLP_ENDPOINT=
 """
 
 

@@ -17,5 +17,6 @@ compile() {
 }
 
 compile requirements.txt pyproject.toml "$@"
+compile requirements-otel.txt --group otel --constraint requirements.txt "$@"
 compile requirements-local.txt --group local --no-deps "$@"
 compile requirements-dev.txt --group dev --constraint requirements.txt "$@"

@@ -1,5 +1,7 @@
 """The tasks `title` and `summary`: what is asked of a model beside the replies."""
 
+from typing import Any
+
 from celery import Celery
 
 from app.turns.background import Background
@@ -7,10 +9,10 @@ from tasks.celery_app import SUMMARY, TITLE
 
 
 def register_background(celery: Celery, background: Background) -> None:
-    @celery.task(name=TITLE)  # type: ignore[untyped-decorator]
-    def title(conversation_id: str, reply_id: str) -> str:
-        return background.title(conversation_id, reply_id)
+    @celery.task(name=TITLE, bind=True)  # type: ignore[untyped-decorator]
+    def title(self: Any, conversation_id: str, reply_id: str) -> str:
+        return background.title(conversation_id, reply_id, self.request.headers or {})
 
-    @celery.task(name=SUMMARY)  # type: ignore[untyped-decorator]
-    def summary(conversation_id: str, reply_id: str) -> str:
-        return background.summary(conversation_id, reply_id)
+    @celery.task(name=SUMMARY, bind=True)  # type: ignore[untyped-decorator]
+    def summary(self: Any, conversation_id: str, reply_id: str) -> str:
+        return background.summary(conversation_id, reply_id, self.request.headers or {})

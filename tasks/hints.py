@@ -5,7 +5,8 @@ from typing import Any
 
 from celery import Celery
 
-from app.logs import bound, get_logger
+from app.logs import get_logger
+from app.traces import asked_by
 from tasks.celery_app import PRIORITIES, QUEUE, REPLY, SUMMARY, TITLE
 
 # A connection of the pool may have died since it was last used; the second attempt is made on a new one.
@@ -21,16 +22,18 @@ class CeleryHints:
         self._start(REPLY, conversation_id, turn_id, PRIORITIES[min(rank, len(PRIORITIES) - 1)])
 
     def title(self, conversation_id: str, reply_id: str) -> None:
-        self._start(TITLE, conversation_id, reply_id, PRIORITIES[-1])
+        self._start(TITLE, conversation_id, reply_id, PRIORITIES[-1], asked_by())
 
     def summary(self, conversation_id: str, reply_id: str) -> None:
-        self._start(SUMMARY, conversation_id, reply_id, PRIORITIES[-1])
+        self._start(SUMMARY, conversation_id, reply_id, PRIORITIES[-1], asked_by())
 
-    def _start(self, task: str, conversation_id: str, item_id: str, priority: int) -> None:
-        """From a thread (greenlet) of its own: nobody waits for a broker that is slow or away."""
-        # In a header: the arguments are for Flower, and a turn has the same ones whoever asks for it.
-        headers = {"request_id": request_id} if (request_id := bound("request_id")) else {}
-        message = {"args": (conversation_id, item_id), "priority": priority, "headers": headers}
+    def _start(
+        self, task: str, conversation_id: str, item_id: str, priority: int, asked_by: dict[str, str] | None = None
+    ) -> None:
+        """From a thread (greenlet) of its own: nobody waits for a broker that is slow or away.
+
+        `asked_by` goes into headers; a turn's own is in the ledger, as others may send its hint."""
+        message = {"args": (conversation_id, item_id), "priority": priority, "headers": asked_by or {}}
         threading.Thread(target=self._send, args=(task, message), daemon=True).start()
 
     def _send(self, task: str, message: dict[str, Any]) -> None:

@@ -8,9 +8,17 @@ import pytest
 for module in ("clients", "http_client", "processes", "raw_socket", "stack", "view"):
     pytest.register_assert_rewrite(f"tests.support.{module}")
 
-from tests.support.stack import running_stacks  # noqa: E402 (their assertions are explained only if named before)
+from tests.support.stack import Stack, running_stacks  # noqa: E402 (their assertions are explained only if named before)
 
 LINES = 60
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mode", choices=["gevent", "eventlet"], help="ASYNC_MODE of tests that do not choose it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    Stack.usual_mode = config.getoption("--mode") or Stack.usual_mode
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

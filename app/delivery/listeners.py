@@ -73,6 +73,9 @@ class Listeners:
         self._rooms: defaultdict[str, set[Listener]] = defaultdict(set)
         self._ended = False
 
+    def __len__(self) -> int:
+        return len(self._all())
+
     def add(self, room: str, listener: Listener) -> None:
         self._rooms[room].add(listener)
         if self._ended:

@@ -111,8 +111,8 @@ class RoomManager(RedisManager):
 
     @property
     def connections(self) -> int:
-        """Clients of this process that have logged in."""
-        return len(self.rooms.get("/", {}).get(None, ()))
+        """Clients of this process that have logged in, and requests that follow a conversation."""
+        return len(self.rooms.get("/", {}).get(None, ())) + len(self.listeners)
 
     def _enter(self, sid: str, namespace: str, room: str | None, eio_sid: str | None) -> None:
         super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)

@@ -25,6 +25,8 @@ class NewTurn:
     memory: bool | None = None
     provider: str | None = None
     model: str | None = None
+    # For whoever answers it: the request's id in logs, and its trace.
+    asked_by: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,15 @@ class Claimed:
     untitled: bool = False
     # How long nobody worked on it before, in ms.
     waited: int = 0
+    # As in NewTurn.
+    asked_by: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The turn is over, or never was."""
+    """The turn is over, in this way, or there is none."""
+
+    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,8 @@ class Snapshot:
 @dataclass(frozen=True, slots=True)
 class TurnState:
     """Where a turn stands after the event `seq`. Once it is over, `reply` is what was saved: None if the conversation
-    was emptied meanwhile. Until then `attempt` (0: it waits), `text` and `origin` (provider, model) say how far it is.
+    was emptied meanwhile. Until then `attempt` (0: it waits), `text`, `reasoning` and `origin` (provider, model) say
+    how far it is.
     """
 
     status: Literal["waiting", "running", "done", "stopped", "failed"]
@@ -153,6 +160,7 @@ class TurnState:
     seq: int
     attempt: int
     text: str
+    reasoning: str
     origin: Json
     reply: Json | None
 

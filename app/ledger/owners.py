@@ -114,13 +114,14 @@ class OwnerCalls(Calls):
     def turn(self, owner: str, conversation_id: str, turn_id: str, message_id: str) -> TurnState:
         """`message_id`: the message that the turn answers. Raises NotFound."""
         match self._run("turn", conversation_id, {"owner": owner, "turn_id": turn_id, "message_id": message_id}):
-            case [status, epoch, seq, attempt, text, origin, reply]:
+            case [status, epoch, seq, attempt, text, reasoning, origin, reply]:
                 return TurnState(
                     status.decode(),
                     epoch.decode(),
                     int(seq),
                     int(attempt),
                     text.decode(),
+                    reasoning.decode(),
                     orjson.loads(origin or b"{}"),
                     orjson.loads(reply) if reply else None,
                 )
@@ -212,7 +213,8 @@ def title_of(text: str) -> str:
 
 
 def _chosen(turn: NewTurn) -> Json:
-    chosen = {"memory": turn.memory, "provider": turn.provider, "model": turn.model}
+    asked_by = turn.asked_by or None
+    chosen = {"memory": turn.memory, "provider": turn.provider, "model": turn.model, "asked_by": asked_by}
     return {name: value for name, value in chosen.items() if value is not None}
 
 

@@ -66,8 +66,10 @@ class WorkerCalls(Calls):
                 return GivenUp(following.decode() or None)
             case [b"busy"]:
                 return Busy()
+            case [_, status]:
+                return Gone(status.decode() or None)
             case _:
-                return Gone()
+                raise AssertionError(f"claim.lua answered {result!r}")
 
     def write(self, writes: Sequence[Write]) -> list[Finished | Exception]:
         """Pieces of many replies in one round trip. An entry that failed alone has its exception in its place."""

@@ -1,15 +1,13 @@
 """A short text from a model, all at once."""
 
 import threading
-from collections.abc import Sequence
 from contextlib import closing
 
-from app.providers.base import ChatMessage, Provider
+from app.providers.base import Completion
 
 
-def ask(provider: Provider, model: str, messages: Sequence[ChatMessage], *, seconds: float) -> str:
+def ask(completion: Completion, *, seconds: float) -> str:
     """Raises UpstreamError, or Aborted after `seconds`."""
-    completion = provider.complete(model, messages)
     timer = threading.Timer(seconds, completion.abort)
     timer.daemon = True
     timer.start()

@@ -16,6 +16,7 @@ from app.logs import bound
 from app.providers.base import Api, ChatMessage, UpstreamError
 from app.providers.failures import Failures
 from app.providers.transport import Transport
+from app.traces import carried
 
 # A compressing proxy would hold text back until it has enough of it.
 _HEADERS = {"Accept-Encoding": "identity"}
@@ -76,7 +77,7 @@ class Client:
 def _headers() -> dict[str, str]:
     """OpenAI logs the id that it is given under this name, so that one can ask them about a turn."""
     turn_id = bound("turn_id")
-    return {**_HEADERS, "X-Client-Request-Id": turn_id} if turn_id else _HEADERS
+    return {**_HEADERS, **carried(), **({"X-Client-Request-Id": turn_id} if turn_id else {})}
 
 
 def _said(messages: Iterable[ChatMessage]) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from app.ledger.models import Json
 from app.logs import get_logger
 from app.memory.window import estimate_tokens
 from app.providers.registry import Registry, UnknownModel, UnknownProvider
+from app.traces import asked_by
 from app.turns.backlog import Backlog
 from app.turns.renewed import renewed
 from app.turns.starts import Starts
@@ -47,6 +48,7 @@ class Chat:
             current = self._ledger.show(owner, conversation_id)["provider"] if conversation_id else None
             turn = replace(turn, provider=self._provider_of(turn.model, prefer=current))
         self._check_choice(turn.provider, turn.model)
+        turn = replace(turn, asked_by=asked_by())
         target = self.conversation_for(owner, conversation_id, turn.client_id)
         try:
             accepted = self._ledger.accept(

@@ -97,7 +97,7 @@ class Pump:
     def _write_all(self) -> None:
         due, failed = [], None
         for reply in self._worth_a_look():
-            if reply.refused and not reply.lost:
+            if reply.refused and not reply.dropped:
                 try:
                     reply.claim_again()
                 except UNREACHABLE:
@@ -136,4 +136,4 @@ class Pump:
     def _hand_back(self) -> None:
         for reply in list(self._replies):
             self._ledger.release(reply.claim)
-            reply.give_up()
+            reply.drop("handed back")

@@ -3,9 +3,14 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Prompt, Write
 from app.providers.base import Completion, Piece, UpstreamError
+
+# Why a worker ends its part of a turn that it has not ended: it was stopped, was tried too often, or is for another
+# worker; or it is lost: somebody else has it, or it was deleted.
+Dropped = Literal["stopped", "failed", "handed back", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,7 @@ class Reply:
 
     A piece stays the same until the ledger has answered for it, so that one whose answer was lost can be sent again.
     When a piece is refused, the turn is claimed again: if nobody else has it (the ledger lost what was written, or the
-    one who had taken over is dead too), all of the text is written once more; if not, this reply is lost.
+    one who had taken over is dead too), all of the text is written once more; if not, this reply is dropped.
     """
 
     def __init__(
@@ -33,7 +38,7 @@ class Reply:
         claim_again: Callable[[Claimed], Claimed | Busy | Gone | GivenUp],
     ) -> None:
         self.claim = claim
-        self.lost = False
+        self.dropped: Dropped | None = None
         self.refused = False
         self.flushes = 0
         self.first_token: float | None = None  # seconds from asking to the first piece
@@ -148,21 +153,25 @@ class Reply:
 
     def claim_again(self) -> None:
         """After a refusal. Raises redis-py's errors; then it is to be called again."""
-        again = self._claim_again(self.claim)
-        if isinstance(again, Claimed):
-            with self._lock:
-                self.claim = again
-                self.refused = False
-                self._chunk = self._taken = 0
-        else:
-            self.give_up(again.next_turn if isinstance(again, GivenUp) else None)
+        match self._claim_again(self.claim):
+            case Claimed() as again:
+                with self._lock:
+                    self.claim = again
+                    self.refused = False
+                    self._chunk = self._taken = 0
+            case GivenUp(next_turn):
+                self.drop("failed", next_turn)
+            case Gone("stopped"):
+                self.drop("stopped")
+            case _:
+                self.drop("lost")
 
-    def give_up(self, next_turn: str | None = None) -> None:
+    def drop(self, why: Dropped, next_turn: str | None = None) -> None:
         """The turn is no longer this worker's: the provider is cut off, and nothing more is written."""
         with self._lock:
             if self._over.is_set():
                 return
-            self.lost = True
+            self.dropped = why
             self._next_turn = next_turn
             self._over.set()
         self._interrupt(None)

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
@@ -20,6 +20,8 @@ from app.providers.breaker import Breaker
 from app.providers.prices import usage_of
 from app.providers.registry import Registry, UnknownModel, UnknownProvider
 from app.settings import Price
+from app.traces import Traces, request_of
+from app.turns.asking import asking
 from app.turns.hints import Hints
 from app.turns.pump import Pump
 from app.turns.reply import Reply, Timeouts
@@ -53,7 +55,7 @@ class Runner:
         options: RunOptions,
         budget: Budget,
         metrics: Metrics,
-        clock: Callable[[], float] = time.monotonic,
+        traces: Traces,
     ) -> None:
         self._ledger = ledger
         self._registry = registry
@@ -62,13 +64,13 @@ class Runner:
         self._starts = Starts(ledger, hints)
         self._options = options
         self._budget = budget
-        self._breaker = Breaker(clock)
+        self._breaker = Breaker(time.monotonic)
         self._metrics = metrics
-        self._clock = clock
+        self._traces = traces
         self._log = get_logger(__name__)
 
     def run(self, conversation_id: str, turn_id: str) -> str:
-        """Returns how it went: done, failed, lost (to a stop or another worker), or why there was nothing to do.
+        """Returns how it went: done, failed, or why it was dropped; or why there was nothing to do.
 
         Raises redis-py's errors if the ledger cannot be reached to claim the turn; the sweep finds it again.
         """
@@ -79,7 +81,7 @@ class Runner:
             claim = self._claim(conversation_id, turn_id)
             match claim:
                 case Claimed():
-                    return self._answer(claim)
+                    return self._traced(claim)
                 case GivenUp(next_turn):
                     self._log.error("turn given up: its workers were lost")
                     self._starts.start(conversation_id, next_turn)
@@ -103,13 +105,33 @@ class Runner:
         except AppError:
             return Gone()
 
+    def _traced(self, claim: Claimed) -> str:
+        with (
+            structlog.contextvars.bound_contextvars(**request_of(claim.asked_by)),
+            self._traces.span("task reply", "consumer", claim.asked_by) as span,
+        ):
+            outcome = self._answer(claim)
+            span.note(
+                {
+                    "messaging.system": "celery",
+                    "gen_ai.conversation.id": claim.conversation_id,
+                    "parley.turn_id": claim.turn_id,
+                    "parley.attempt": claim.attempt,
+                    "parley.queued": claim.waited / 1000,
+                    "parley.outcome": outcome,
+                }
+            )
+            if outcome == "failed":
+                span.fail(outcome)
+        return outcome
+
     def _answer(self, claim: Claimed) -> str:
-        began = self._clock()
+        began = time.monotonic()
         self._metrics.queued.observe(claim.waited / 1000)
         reply = Reply(
             claim,
             self._options.timeouts,
-            self._clock,
+            time.monotonic,
             lambda had: self._claim(claim.conversation_id, claim.turn_id, had),
         )
         sent = self._options.window.build(
@@ -127,8 +149,8 @@ class Runner:
             next_turn = reply.wait_until_over()
         finally:
             self._pump.discard(reply)
-        outcome = "lost" if reply.lost or finish is None else finish.status
-        self._report(reply, outcome, finish, sent.tokens, self._clock() - began)
+        outcome = reply.dropped or (finish.status if finish else "lost")
+        self._report(reply, outcome, finish, sent.tokens, time.monotonic() - began)
         self._starts.start(claim.conversation_id, next_turn)
         if outcome == "done":
             if claim.untitled and self._options.titles:
@@ -189,7 +211,8 @@ class Runner:
             self._wait_for_budget(provider.name, tokens, reply)
             completion = provider.complete(model, messages)
             try:
-                self._read(completion, reply, provider.name)
+                with asking(self._traces, provider.name, model, completion):
+                    self._read(completion, reply, provider.name)
             except UpstreamError as exc:
                 self._breaker.failed(provider.name, exc)
                 self._metrics.upstream_errors.labels(provider.name, exc.code).inc()

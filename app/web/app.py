@@ -19,6 +19,7 @@ from app.services import WebServices
 from app.web.api import make_api
 from app.web.headers import SecurityHeaders
 from app.web.metrics import make_metrics
+from app.web.openai_api.errors import Failed, as_error
 from app.web.openai_api.routes import make_openai_api
 from app.web.origins import Origins
 from app.web.pages import make_pages
@@ -61,7 +62,7 @@ def create_app(services: WebServices) -> Flask:
     app.register_blueprint(make_reference(ROOT / "static"))
     app.register_blueprint(make_pages(services, ROOT / "static"))
     app.register_blueprint(make_metrics(services))
-    follow_requests(app)
+    follow_requests(app, services.traces)
     _answer_errors(app)
 
     @app.after_request
@@ -88,15 +89,19 @@ def _answer_errors(app: Flask) -> None:
 
     @app.errorhandler(AppError)
     def app_error(exc: AppError) -> tuple[Response, int]:
-        response = jsonify({"error": exc.as_dict()})
+        response = jsonify({"error": as_error(exc) if request.path.startswith("/v1/") else exc.as_dict()})
         if exc.retry_after is not None:
             response.headers["Retry-After"] = str(max(1, ceil(exc.retry_after)))
+        if isinstance(exc, Failed):
+            response.headers["X-Should-Retry"] = "false"
         return response, exc.status
 
     @app.errorhandler(HTTPException)
     def http_error(exc: HTTPException) -> tuple[Response, int]:
-        code = {404: "not_found", 413: "too_large"}.get(exc.code or 500, "invalid")
-        return jsonify({"error": {"code": code, "message": exc.description or exc.name}}), exc.code or 500
+        error = AppError(exc.description or exc.name)
+        error.status = exc.code or 500
+        error.code = {404: "not_found", 413: "too_large"}.get(error.status, "invalid")
+        return app_error(error)
 
     @app.errorhandler(Exception)
     def other_error(exc: Exception) -> tuple[Response, int]:

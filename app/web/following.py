@@ -156,9 +156,11 @@ def _after(state: TurnState, event: Json, turn_id: str) -> TurnState:
     match event["type"]:
         case "turn.started":
             origin = {"provider": event["provider"], "model": event["model"]}
-            return replace(state, status="running", attempt=event["attempt"], text="", origin=origin)
+            return replace(state, status="running", attempt=event["attempt"], text="", reasoning="", origin=origin)
         case "turn.delta":
             return replace(state, text=state.text + event["text"])
+        case "turn.reasoning":
+            return replace(state, reasoning=state.reasoning + event["text"])
         case "turn.finished":
             return replace(state, status=event["status"], reply=event["message"])
         case _:

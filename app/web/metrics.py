@@ -17,7 +17,7 @@ from app.services import WebServices
 from app.web.identity import bearer_token
 
 GAUGES = {
-    "connections": "Open Socket.IO connections.",
+    "connections": "Open Socket.IO connections, and requests that follow a conversation.",
     "worker_slots": "Replies that the workers together can carry at a time.",
 }
 

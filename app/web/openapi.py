@@ -94,6 +94,7 @@ OPERATIONS: dict[str, Operation] = {
         errors=ONE,
     ),
     "GET /v1/models": Operation("OpenAI's: the models", {200: JSON}),
+    "GET /v1/models/{name}": Operation("OpenAI's: one of them", {200: JSON}, errors=ONE),
     "POST /v1/chat/completions": Operation(
         "OpenAI's: a reply to what was said, in a conversation of its own",
         {200: JSON},

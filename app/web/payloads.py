@@ -48,8 +48,12 @@ class Asked(Payload):
     provider: Name | None = None
     model: Name | None = None
 
-    def _turn(self, text: str = "", **place: str | None) -> NewTurn:
-        return NewTurn(text, self.client_id, memory=self.memory, provider=self.provider, model=self.model, **place)
+    def _turn(
+        self, text: str = "", *, parent_id: str | None = None, edited: str | None = None, again: str | None = None
+    ) -> NewTurn:
+        return NewTurn(
+            text, self.client_id, parent_id, edited, again, memory=self.memory, provider=self.provider, model=self.model
+        )
 
 
 class Message(Asked):
@@ -159,5 +163,6 @@ def parse(model: type[P], *arguments: Any) -> P:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         field = str(first["loc"][0])[:64] if first["loc"] else None
-        place = ".".join(str(part) for part in first["loc"])[:200]
+        # (pydantic names the members of a union in between, such as `list[Part]`.)
+        place = ".".join(part for part in map(str, first["loc"]) if "[" not in part)[:200]
         raise Invalid(f"{place}: {first['msg']}" if field else first["msg"], field=field) from None

@@ -3,13 +3,17 @@
 import re
 import secrets
 import time
+from contextlib import ExitStack
 
 import structlog
 from flask import Flask, Response, g, request
 
 from app.logs import get_logger
+from app.traces import Traces
 
 HEADER = "X-Request-ID"
+# What programs ask for; not probes, pages and files.
+TRACED = ("/api/", "/v1/")
 _WELL_FORMED = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -17,8 +21,8 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
-def follow_requests(app: Flask) -> None:
-    """Takes the id that a client or proxy gives, else makes one, and says it in the answer."""
+def follow_requests(app: Flask, traces: Traces) -> None:
+    """Takes the id that a client or proxy gives, else makes one, and says it in the answer; the same for its trace."""
     log = get_logger(__name__)
 
     @app.before_request
@@ -28,11 +32,21 @@ def follow_requests(app: Flask) -> None:
         g.began = time.monotonic()
         structlog.contextvars.clear_contextvars()  # of the connection's last request
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        g.closing = ExitStack()
+        if request.url_rule and request.path.startswith(TRACED):
+            carried = {"traceparent": request.headers.get("traceparent", "")}
+            name = f"{request.method} {request.url_rule.rule}"
+            g.span = g.closing.enter_context(traces.span(name, "server", carried))
+            g.span.note({"http.request.method": request.method, "http.route": request.url_rule.rule})
 
     @app.after_request
     def end(response: Response) -> Response:
         if "request_id" in g:
             response.headers[HEADER] = g.request_id
+            if "span" in g:
+                g.span.note({"http.response.status_code": response.status_code})
+                if response.status_code >= 500:
+                    g.span.fail(str(response.status_code))
             log.debug(
                 "request",
                 method=request.method,
@@ -41,3 +55,8 @@ def follow_requests(app: Flask) -> None:
                 seconds=round(time.monotonic() - g.began, 4),
             )
         return response
+
+    @app.teardown_request
+    def close(_exc: BaseException | None) -> None:
+        if "closing" in g:
+            g.closing.close()

@@ -45,6 +45,7 @@ class Sockets:
         self._ledger = services.ledger
         self._chat = services.chat
         self._metrics = services.metrics
+        self._traces = services.traces
         self._identities = services.identities
         self._limits = services.limits
         self._origins = origins
@@ -163,7 +164,10 @@ class Sockets:
         payload: type[Payload] = inspect.get_annotations(handler.__func__)["asked"]  # type: ignore[attr-defined]
 
         def handle(*args: Any) -> Answer:
-            with structlog.contextvars.bound_contextvars(request_id=new_request_id()):
+            with (
+                structlog.contextvars.bound_contextvars(request_id=new_request_id()),
+                self._traces.span(f"event {handler.__name__}", "server", {}) as span,
+            ):
                 try:
                     self._connections.pace(_sid())
                     asked = parse(payload, *args)
@@ -171,7 +175,9 @@ class Sockets:
                     self._count_turn(owner, asked)
                     return {"ok": True, **handler(owner, asked)}
                 except Exception as exc:
-                    return _failed(self._as_error(exc, handler.__name__))
+                    error = self._as_error(exc, handler.__name__)
+                    span.fail(error.code)
+                    return _failed(error)
 
         return handle
 

@@ -47,8 +47,8 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stacks]:
 
 @pytest.fixture
 def stack(stacks: Stacks) -> Iterator[Stack]:
-    """Two web processes and a worker under gevent, for tests that harm none of them."""
-    stack = stacks("calm", "gevent")
+    """Two web processes and a worker, for tests that harm none of them."""
+    stack = stacks("calm", Stack.usual_mode)
     yield stack
     stack.close_clients()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import eventually
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script
 
@@ -55,6 +56,8 @@ def test_a_title_that_fails_costs_nothing_but_the_title(titled: Stack) -> None:
     conversation_id = client.received[0]["conversation_id"]
     titled.model.upstream.wait_until(lambda: bool(titled.model.background_requests(TITLE, text)))
     assert titled.api(client.session).get(f"/api/conversations/{conversation_id}")["title"] == text
+    counted = 'parley_upstream_errors_total{code="provider_auth",provider="chat"} 1.0'
+    eventually(lambda: counted in titled.api()("GET", "/metrics").text, "it is counted")
     # The next reply asks again.
     titled.model.answer_background(TITLE, text, Script(["Mended"]))
     client.talk(text, conversation_id)

@@ -11,6 +11,7 @@ from tests.integration.conftest import Stacks
 from tests.support.ports import free_port
 from tests.support.processes import Process, eventually
 from tests.support.stack import Stack
+from tests.support.upstream import Gate, Hold, Script
 
 LOGIN = ("watcher", "planted-flower-password")
 # What Celery needs to know who listens: a few names for each process, none for a task.
@@ -38,7 +39,7 @@ class Flower(Process):
 
 @pytest.fixture(scope="module")
 def flower(stacks: Stacks) -> Iterator[Flower]:
-    stack = stacks("calm", "gevent")
+    stack = stacks("calm", Stack.usual_mode)
     stack.secrets.add(LOGIN[1])
     flower = Flower(stack)
     flower.start()
@@ -55,8 +56,12 @@ def test_it_lets_nobody_in_without_the_password(flower: Flower) -> None:
 
 def test_it_shows_tasks_as_they_are(stack: Stack, flower: Flower) -> None:
     client = stack.client()
-    failing = stack.secret_text("Nobody is there")
-    sent = [client.send(stack.secret_text()), client.send(failing, provider="dead")]
+    failing, endless = stack.secret_text("Nobody is there"), stack.secret_text("On and on")
+    stack.model.answer(endless, Script(["On ", Hold(Gate())]))
+    sent = [client.send(stack.secret_text()), client.send(failing, provider="dead"), client.send(endless)]
+    stopped = sent[-1]
+    client.wait_text(stopped["conversation_id"], stopped["turn_id"], "On ")
+    client.do("stop_turn", conversation_id=stopped["conversation_id"], turn_id=stopped["turn_id"])
     for answer in sent:
         client.wait_finished(answer["turn_id"])
     turns = {answer["turn_id"]: answer["conversation_id"] for answer in sent}
@@ -66,14 +71,14 @@ def test_it_shows_tasks_as_they_are(stack: Stack, flower: Flower) -> None:
         found = {ast.literal_eval(task["args"])[1]: task for task in tasks if task["state"] == "SUCCESS"}
         return found if turns.keys() <= found.keys() else {}
 
-    tasks = eventually(shown, "Flower has heard of both")
+    tasks = eventually(shown, "Flower has heard of them")
     for turn_id, conversation_id in turns.items():
         task = tasks[turn_id]
         assert ast.literal_eval(task["args"]) == (conversation_id, turn_id), "ids, and nothing else"
         assert task["kwargs"] == "{}"
         assert task["received"] <= task["started"] <= task["succeeded"]
         assert 0 < task["runtime"] < 60
-    assert [tasks[answer["turn_id"]]["result"] for answer in sent] == ["'done'", "'failed'"]
+    assert [tasks[answer["turn_id"]]["result"] for answer in sent] == ["'done'", "'failed'", "'stopped'"]
     shown_at_all = requests.get(f"{flower.url}/tasks", auth=LOGIN, timeout=20).text + str(tasks)
     assert [secret for secret in stack.secrets if secret in shown_at_all] == []
 
@@ -82,7 +87,7 @@ def test_it_shows_the_worker(flower: Flower) -> None:
     [(name, worker)] = flower.get("/api/workers?refresh=1").items()
     assert name.startswith("worker-")
     assert [queue["name"] for queue in worker["active_queues"]] == ["replies"]
-    assert worker["stats"]["pool"]["implementation"].endswith("gevent:TaskPool")
+    assert worker["stats"]["pool"]["implementation"].endswith(f"{Stack.usual_mode}:TaskPool")
     assert {"reply", "title", "summary"} <= set(worker["registered"])
 
 

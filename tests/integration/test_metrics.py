@@ -13,6 +13,7 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.event_stream import EventReader
 from tests.support.processes import ROOT, eventually
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script
@@ -60,14 +61,7 @@ def change(stack: Stack, before: dict[str, float], *names: str) -> list[float]:
 
 
 def lines(stack: Stack, event: str) -> list[dict[str, Any]]:
-    found = []
-    for log in stack.logs().values():
-        for line in log.splitlines():
-            if line.startswith("{") and f'"{event}"' in line:
-                entry = json.loads(line)
-                if entry["event"] == event:
-                    found.append(entry)
-    return found
+    return [entry for entry in stack.log_entries() if entry["event"] == event]
 
 
 def test_what_happens_to_turns(stack: Stack) -> None:
@@ -143,9 +137,14 @@ def test_clients_that_come_back(stack: Stack) -> None:
     client.do("open_conversation", conversation_id=conversation_id, after=1, epoch=view.epoch)
     assert change(stack, before, *names[:2]) == [1, 1]  # what led there is no longer in the log
     eventually(lambda: change(stack, before, *names) == [1, 1, 1], "it had it open, so it missed something")
+    with EventReader(stack.api(client.session), f"/api/conversations/{conversation_id}/events"):
+        eventually(
+            lambda: change(stack, before, "parley_connections") == [3], "who follows over HTTP is counted as well"
+        )
     other.close()
     client.close()
-    eventually(lambda: change(stack, before, "parley_connections") == [0], "they are gone")
+    # A stream's end is noticed when something is sent on it, which is every 15 s.
+    eventually(lambda: change(stack, before, "parley_connections") == [0], "they are gone", 60)
 
 
 def test_turns_that_nobody_works_on(stack: Stack) -> None:
@@ -254,6 +253,15 @@ def test_dashboard_and_alerts_ask_for_what_there_is(stack: Stack) -> None:
     assert len(alerts) > 5
     unknown = {name for expression in [*targets, *alerts] for name in names_in(expression)} - there
     assert unknown == set()
+
+
+def test_the_scaling_that_the_document_shows_asks_for_what_there_is(stack: Stack) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE | re.DOTALL)
+    scrape, scaler = map(yaml.safe_load, blocks)
+    assert [job["job_name"] for job in scrape["scrape_configs"]] == ["parley"]
+    assert scaler["kind"] == "ScaledObject"
+    queries = [trigger["metadata"]["query"] for trigger in scaler["spec"]["triggers"]]
+    assert {name for query in queries for name in names_in(query)} <= families(stack)
 
 
 def test_every_metric_is_documented_and_on_the_dashboard(stack: Stack) -> None:

@@ -8,7 +8,7 @@ from openai import OpenAI
 
 from tests.support.http_client import Session
 from tests.support.stack import Stack
-from tests.support.upstream import Drop, Gate, Hold, Script, words
+from tests.support.upstream import Drop, Gate, Hold, Reasoning, Script, words
 
 TERMINAL = {"response.completed", "response.failed", "response.incomplete"}
 
@@ -79,6 +79,22 @@ def test_a_streamed_completion(either: Stack, session: Session) -> None:
     assert chunks[-1].usage.total_tokens == 7
 
 
+def test_a_completion_with_its_reasoning(either: Stack, session: Session) -> None:
+    client, question = sdk(either, session), either.secret_text()
+    thoughtful = Script([Reasoning("Let me "), Reasoning("see."), "Yes", "."])
+    either.model.answer(question, thoughtful, thoughtful)
+    messages: Any = [{"role": "user", "content": question}]
+    message: Any = client.chat.completions.create(model="small", messages=messages).choices[0].message
+    assert (message.reasoning_content, message.content) == ("Let me see.", "Yes.")
+    streamed: list[Any] = [
+        chunk.choices[0].delta
+        for chunk in client.chat.completions.create(model="small", messages=messages, stream=True)
+    ]
+    assert [delta.role for delta in streamed if delta.role] == ["assistant"]
+    assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in streamed) == "Let me see."
+    assert "".join(delta.content or "" for delta in streamed) == "Yes."
+
+
 def test_what_cannot_be_had(stack: Stack) -> None:
     client = sdk(stack, stack.session())
     user: Any = [{"role": "user", "content": "Hi"}]
@@ -89,11 +105,22 @@ def test_what_cannot_be_had(stack: Stack) -> None:
         {"model": "small", "messages": [{"role": "tool", "content": "Hi"}]},
         {"model": "small", "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
         {"model": "small", "messages": user, "n": 2},
+        {"model": "small", "messages": user, "stop": ["\n"]},
+        {"model": "small", "messages": user, "response_format": {"type": "json_object"}},
+        {"model": "small", "messages": user, "logprobs": True},
         {"model": "small", "messages": user, "tools": [{"type": "function", "function": {"name": "f"}}]},
         {"model": "small", "messages": [{"role": "user", "content": " "}]},
     ):
         with pytest.raises(openai.BadRequestError):
             client.chat.completions.create(**asked)
+    for asked in (
+        {"input": []},
+        {"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]},
+        {"input": "Hi", "text": {"format": {"type": "json_object"}}},
+        {"input": "Hi", "conversation": "conv_1"},
+    ):
+        with pytest.raises(openai.BadRequestError):
+            client.responses.create(model="small", **asked)
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve("resp_nothing")
     with pytest.raises(openai.NotFoundError):
@@ -104,6 +131,62 @@ def test_what_cannot_be_had(stack: Stack) -> None:
         client.chat.completions.create(model="none", messages=user)  # its provider is dead
     listed = {model.id for model in client.models.list()}
     assert listed >= {"small", "chat/small", "responses/thinker"}
+    assert {client.models.retrieve(name).id for name in listed} == listed
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("unheard-of")
+
+
+def test_what_changes_nothing_is_taken(stack: Stack) -> None:
+    client, question = sdk(stack, stack.session()), stack.secret_text()
+    answer = client.chat.completions.create(
+        model="small",
+        messages=[{"role": "user", "content": question}],
+        n=1,
+        max_tokens=5,
+        temperature=0,
+        top_p=0.1,
+        seed=1,
+        stop=[],
+        tools=[],
+        response_format={"type": "text"},
+        user="me",
+        extra_body={"min_p": 0.1},
+    )
+    assert answer.choices[0].message.content == f"You said: {question}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/v1/nothing", b"", 404),
+        ("POST", "/v1/completions", b"{}", 404),
+        ("DELETE", "/v1/chat/completions", b"", 405),
+        ("POST", "/v1/chat/completions", b"", 400),
+        ("POST", "/v1/chat/completions", b"[]", 400),
+        ("POST", "/v1/chat/completions", b'{"messages": [{"role": "user", "content": "' + b"x" * 2_000_000, 413),
+        ("POST", "/v1/responses", b'{"input": "\\ud800"}', 400),
+        ("POST", "/v1/chat/completions", b'{"messages": [{"role": "user", "content": null}]}', 400),
+        ("GET", "/v1/responses/resp_nothing?stream=true", b"", 404),
+    ],
+)
+def test_every_error_is_in_openais_words(stack: Stack, method: str, path: str, body: bytes, status: int) -> None:
+    answer = stack.api(stack.session())(method, path, data=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error"
+    assert error["message"]
+    assert "function" not in error["message"], "nobody knows our types"
+
+
+def test_while_redis_is_away_the_error_is_in_openais_words(fragile: Stack) -> None:
+    client = sdk(fragile, fragile.session())
+    fragile.redis.kill()
+    with pytest.raises(openai.InternalServerError) as raised:
+        client.chat.completions.create(model="small", messages=[{"role": "user", "content": "Hi"}])
+    assert raised.value.status_code == 503
+    assert raised.value.code == "unavailable"
+    assert raised.value.response.headers["Retry-After"] == "1"
 
 
 def test_the_same_key_asks_once(stack: Stack) -> None:
@@ -193,6 +276,74 @@ def test_in_the_background_and_taken_up_at_the_exact_place(either: Stack, sessio
         assert (again[-1].type, again[-1].sequence_number) == ("response.completed", numbers[-1])
     assert list(other.responses.retrieve(response_id, stream=True, starting_after=numbers[-1])) == []
     assert len(either.model.requests(text)) == 1
+
+
+def test_reasoning_in_the_background_taken_up_at_the_exact_place(either: Stack, session: Session) -> None:
+    text, gates = either.secret_text(), [Gate(), Gate()]
+
+    either.model.answer(
+        text,
+        Script([Reasoning("Let me "), Hold(gates[0]), Reasoning("see."), "Yes", Hold(gates[1]), ", I think."]),
+    )
+    client = sdk(either, session)
+    told: list[Any] = []
+    with client.responses.create(model="small", input=text, background=True, stream=True) as stream:
+        for event in stream:
+            told.append(event)
+            if event.type == "response.reasoning_text.delta":
+                break
+    response_id = told[0].response.id
+    gates[0].open()
+    with client.responses.retrieve(response_id, stream=True, starting_after=told[-1].sequence_number) as stream:
+        for event in stream:
+            told.append(event)
+            if deltas(told) == "Yes":
+                break
+    gates[1].open()
+    told += client.responses.retrieve(response_id, stream=True, starting_after=told[-1].sequence_number)
+    assert "".join(event.delta for event in told if event.type == "response.reasoning_text.delta") == "Let me see."
+    assert deltas(told) == "Yes, I think."
+    numbers = [event.sequence_number for event in told]
+    assert numbers == sorted(set(numbers))
+    assert [(event.item.type, event.output_index) for event in told if event.type == "response.output_item.done"] == [
+        ("reasoning", 0),
+        ("message", 1),
+    ]
+    thought, message = told[-1].response.output
+    assert ([part.text for part in thought.content], message.content[0].text) == (["Let me see."], "Yes, I think.")
+    assert client.responses.retrieve(response_id).output == [thought, message]
+    # It may be sent back, and is not sent on.
+    following = either.secret_text()
+    kept: Any = [{"role": "user", "content": text}, *told[-1].response.output, {"role": "user", "content": following}]
+    assert client.responses.create(model="small", input=kept).output_text == f"You said: {following}"
+    assert [one["content"] for one in either.model.request(following).messages[1:]] == [
+        text,
+        "Yes, I think.",
+        following,
+    ]
+    # The SDK's own helper makes the same of it, from the beginning.
+    with client.responses.stream(response_id=response_id) as replayed:
+        assert replayed.get_final_response().output_text == "Yes, I think."
+
+
+def test_reasoning_that_another_worker_begins_anew(fragile: Stack) -> None:
+    session, text, gate = fragile.session(), fragile.secret_text(), Gate()
+    fragile.model.answer(text, Script([Reasoning("Hm"), Hold(gate)]), Script([Reasoning("Let me see."), "Yes."]))
+    told: list[Any] = []
+    with sdk(fragile, session).responses.create(model="small", input=text, background=True, stream=True) as stream:
+        for event in stream:
+            told.append(event)
+            if event.type == "response.reasoning_text.delta" and event.delta == "Hm":
+                fragile.workers[0].kill()
+                fragile.repair()
+    gate.open()
+    assert (told[-1].response.status, told[-1].response.output_text) == ("completed", "Yes.")
+    added = [(event.item.type, event.output_index) for event in told if event.type == "response.output_item.added"]
+    assert added == [("reasoning", 0), ("message", 1), ("reasoning", 2), ("message", 3)]
+    ended = [(event.item.status, event.output_index) for event in told if event.type == "response.output_item.done"]
+    assert ended == [("incomplete", 0), ("incomplete", 1), ("completed", 2), ("completed", 3)]
+    numbers = [event.sequence_number for event in told]
+    assert numbers == sorted(set(numbers))
 
 
 def test_cancelled(either: Stack, session: Session) -> None:

@@ -79,7 +79,8 @@ def test_a_turn_that_waits_to_be_tried_again_is_stopped_from_another_tab(either:
         lines = (line for log in either.logs().values() for line in log.splitlines())
         return [line for line in lines if "turn over" in line and answer["turn_id"] in line]
 
-    eventually(said, "it is dropped")
+    [line] = eventually(said, "it is dropped")
+    assert "outcome=stopped" in line
     assert len(either.model.requests(text)) == 1
 
 

@@ -55,7 +55,7 @@ def test_gone(lab: Lab) -> None:
     conversation_id, turn_id = lab.conversation()
     lab.answer(conversation_id, turn_id)
     before = lab.dump(conversation_id)
-    assert lab.try_claim(conversation_id, turn_id) == Gone()
+    assert lab.try_claim(conversation_id, turn_id) == Gone("done")
     assert lab.try_claim(conversation_id, "nothing") == Gone()
     assert lab.dump(conversation_id) == before
     lab.ledger.clear(lab.owner, conversation_id, delete=True)
@@ -96,7 +96,7 @@ def test_given_up_keeps_what_has_been_shown(lab: Lab) -> None:
     assert finished["message"] == reply
     assert (reply["text"], reply["status"], reply["error"]) == (f"try {MAX_ATTEMPTS}", "failed", GAVE_UP)
     assert lab.write(claim, 2, "late").written == "refused"
-    assert lab.try_claim(conversation_id, turn_id) == Gone()
+    assert lab.try_claim(conversation_id, turn_id) == Gone("failed")
     assert lab.claim(conversation_id, following).attempt == 1
 
 
@@ -172,7 +172,7 @@ def test_a_turn_that_is_stopped_after_it_was_given_back(lab: Lab) -> None:
     lab.ledger.release(claim)
     assert lab.ledger.stop(lab.owner, conversation_id, turn_id) == ("stopped", None)
     assert lab.reply_to(conversation_id, turn_id)["text"] == "One"
-    assert lab.try_claim(conversation_id, turn_id) == Gone()
+    assert lab.try_claim(conversation_id, turn_id) == Gone("stopped")
     assert lab.due(conversation_id) is None
 
 

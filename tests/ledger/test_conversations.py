@@ -108,8 +108,8 @@ def test_clear_ends_what_runs_and_waits(lab: Lab) -> None:
     before = lab.dump(conversation_id)
     assert lab.write(claim, 2, ", two") == Finished("refused")
     assert lab.write(claim, 2, ", two", Finish("done")) == Finished("refused")
-    assert lab.try_claim(conversation_id, claim.turn_id) == Gone()
-    assert lab.try_claim(conversation_id, waiting) == Gone()
+    assert lab.try_claim(conversation_id, claim.turn_id) == Gone("stopped")
+    assert lab.try_claim(conversation_id, waiting) == Gone("stopped")
     assert lab.dump(conversation_id) == before
     assert lab.ledger.stop(lab.owner, conversation_id, waiting) == ("stopped", None)
 

@@ -498,7 +498,7 @@ class Machine(RuleBasedStateMachine):
         before = self.lab.dump(talk.id)
         result = self.lab.try_claim(talk.id, turn_id, max_messages=WINDOW)
         if turn.over:
-            assert result == Gone()
+            assert isinstance(result, Gone)
         elif talk.queue[0] is not turn or (talk.holder and talk.lease_end > self.clock.now):
             assert result == Busy()
         elif turn.attempts == MAX_ATTEMPTS:

@@ -8,6 +8,7 @@ import pytest
 from app.connections import connect
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, Tail, Write
 from app.ledger.keys import PARTS, conversation_keys, counts_key, due_key, listing_key
+from app.ledger.models import Status
 from app.ledger.workers import MAX_ATTEMPTS
 from tests.ledger.harness import LEASE, PROVIDERS, Lab, make_ledger
 from tests.support.proxy import Proxy
@@ -209,8 +210,11 @@ def test_while_another_worker_has_it(lab: Lab, claim: Claimed) -> None:
     assert lab.write(heir, 2, "due") == Finished("ok")
 
 
-@pytest.mark.parametrize("how", ["stopped", "cleared", "deleted", "answered by another"])
-def test_after_the_turn_is_over(lab: Lab, claim: Claimed, how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [("stopped", "stopped"), ("cleared", "stopped"), ("deleted", None), ("answered by another", "done")],
+)
+def test_after_the_turn_is_over(lab: Lab, claim: Claimed, how: str, status: Status | None) -> None:
     conversation_id = claim.conversation_id
     lab.write(claim, 1, "One, ")
     if how == "stopped":
@@ -223,7 +227,7 @@ def test_after_the_turn_is_over(lab: Lab, claim: Claimed, how: str) -> None:
     before = lab.dump(conversation_id)
     lab.tap.take()
     assert lab.write(claim, 2, "two") == Finished("refused")
-    assert claim_again(lab.ledger, claim) == Gone()
+    assert claim_again(lab.ledger, claim) == Gone(status)
     assert lab.dump(conversation_id) == before
     assert lab.tap.take() == []
 

@@ -24,7 +24,7 @@ def test_a_waiting_turn(lab: Lab) -> None:
     # The running one goes on, and its deltas are still there for those who come back.
     assert lab.write(claim, 2, ", two", Finish("done")) == Finished("ok", third)
     assert lab.reply_to(conversation_id, first)["text"] == "One, two"
-    assert lab.try_claim(conversation_id, second) == Gone()
+    assert lab.try_claim(conversation_id, second) == Gone("stopped")
 
 
 def test_a_waiting_turn_that_nobody_has_begun(lab: Lab) -> None:

@@ -1,9 +1,10 @@
 """All of Parley, as it runs in production: Redis, web processes and workers, with a scripted model behind them."""
 
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import requests
 
@@ -71,17 +72,20 @@ class Worker(Part):
 class Stack:
     """`environ` is added to that of the web processes and the workers; `hosts` tells by its name where a part runs."""
 
+    # Where a test does not say; pytest's --mode.
+    usual_mode: ClassVar[Mode] = "gevent"
+
     def __init__(
         self,
         folder: Path,
         *,
         webs: int = 1,
         workers: int = 1,
-        mode: Mode = "gevent",
+        mode: Mode | None = None,
         environ: Mapping[str, str] | None = None,
         hosts: Callable[[str], Host] = lambda _name: HERE,
     ) -> None:
-        self.mode = mode
+        self.mode: Mode = mode or self.usual_mode
         self.folder = folder
         self.model = Model(hosts("model"))
         self.redis = RedisServer(folder / "redis", host=hosts("redis"))
@@ -197,6 +201,11 @@ class Stack:
 
     def logs(self) -> dict[str, str]:
         return {path.name: path.read_text(errors="replace") for path in sorted(self.folder.rglob("*.log"))}
+
+    def log_entries(self) -> list[dict[str, Any]]:
+        """What was logged, with LOG_FORMAT=json."""
+        lines = (line for log in self.logs().values() for line in log.splitlines())
+        return [json.loads(line) for line in lines if line.startswith("{") and '"event"' in line]
 
     def leaks(self) -> list[str]:
         """Lines of logs that hold what they must not."""

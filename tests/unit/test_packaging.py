@@ -106,6 +106,41 @@ def test_railway_starts_the_procfile_s_commands_and_lets_them_end() -> None:
     }
 
 
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_point_to_what_there_is(document: Path) -> None:
+    text = document.read_text()
+    for link in re.findall(r"\]\((?!https?://)([^)]+)\)", text):
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+    missing = {
+        name
+        for name in re.findall(r"\b(test_\w+\.py)\b", text)
+        if not [path for path in (ROOT / "tests").rglob(name) if path.is_file()]
+    }
+    assert missing == set()
+
+
+def test_make_targets_that_documents_name_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target
+        for document in DOCUMENTS
+        for target in re.findall(r"(?:`|^|\s)make ([a-z]+)\b(?=`|\s+#|$)", document.read_text(), re.MULTILINE)
+    }
+    assert len(named) > 5
+    assert named <= targets
+
+
 def test_no_version_of_python_is_forced_on_developers() -> None:
     """pyenv would refuse to run any other than the one that the file names."""
     assert not (ROOT / ".python-version").exists()
@@ -146,10 +181,13 @@ def pins(name: str) -> dict[str, tuple[str, str]]:
 
 def groups() -> list[tuple[str, list[str]]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = project["dependency-groups"]
+    wanted = {
+        name: [one for one in listed if isinstance(one, str)] for name, listed in project["dependency-groups"].items()
+    }
     return [
         ("requirements.txt", project["project"]["dependencies"]),
         ("requirements-local.txt", wanted["local"]),
+        ("requirements-otel.txt", wanted["otel"]),
         ("requirements-dev.txt", wanted["dev"]),
     ]
 
@@ -174,6 +212,12 @@ def test_locks_have_hashes_and_name_no_index(name: str) -> None:
 def test_tests_use_the_versions_that_production_uses() -> None:
     production, tests = pins("requirements.txt"), pins("requirements-dev.txt")
     assert {name for name in production.keys() & tests.keys() if production[name][0] != tests[name][0]} == set()
+
+
+def test_traces_are_added_to_production_as_they_were_tested() -> None:
+    added = pins("requirements-otel.txt")
+    for other in (pins("requirements.txt"), pins("requirements-dev.txt")):
+        assert {name for name in added.keys() & other.keys() if added[name][0] != other[name][0]} == set()
 
 
 def test_node_lock_names_no_registry() -> None:

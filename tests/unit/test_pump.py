@@ -85,7 +85,7 @@ class Bench:
     def finish(self, reply: Reply) -> None:
         """Ends it well, as the last of its queue."""
         assert self.end(reply) is None
-        assert not reply.lost
+        assert not reply.dropped
         assert self.lab.reply_to(reply.claim.conversation_id, reply.claim.turn_id)["status"] == "done"
 
     def shown(self, claim: Claimed) -> str:
@@ -170,7 +170,7 @@ def test_a_connection_that_breaks(bench: Bench, cut: str, times: int) -> None:
     bench.feed(reply, "three")
     bench.finish(reply)
     assert bench.saved(reply.claim) == "One, two, three"
-    assert not reply.lost
+    assert not reply.dropped
 
 
 @pytest.mark.parametrize("times", [1, 2, 4])
@@ -185,7 +185,7 @@ def test_the_answer_to_the_last_piece_is_lost(bench: Bench, times: int) -> None:
     assert bench.saved(reply.claim) == "One, two"
     assert len(bench.lab.replies(reply.claim.conversation_id, reply.claim.turn_id)) == 1
     assert over == following
-    assert not reply.lost
+    assert not reply.dropped
 
 
 def test_redis_cannot_be_reached_for_a_while(bench: Bench) -> None:
@@ -202,7 +202,7 @@ def test_redis_cannot_be_reached_for_a_while(bench: Bench) -> None:
     assert bench.shown(replies[0].claim) == "Before. "
     bench.proxy.come_back()
     assert bench.over(replies[1]) is None
-    assert not replies[1].lost
+    assert not replies[1].dropped
     assert bench.saved(replies[1].claim) == "Before. Meanwhile. "
     bench.feed(replies[0], "After.")
     bench.finish(replies[0])
@@ -232,7 +232,7 @@ def test_a_redis_that_has_lost_everything(bench: Bench) -> None:
     bench.lab.redis.flushall()
     bench.feed(reply, "two")
     assert bench.over(reply) is None
-    assert (reply.lost, stream.aborted) == (True, 1)
+    assert (reply.dropped, stream.aborted) == ("lost", 1)
     assert bench.lab.redis.keys("*") == [counts_key(reply.claim.conversation_id[:2]).encode()]
 
 
@@ -261,7 +261,7 @@ def test_a_reply_that_another_worker_has_taken_over(bench: Bench) -> None:
     bench.pump.add(reply)
     bench.feed(reply, ", two")
     assert bench.over(reply) is None
-    assert (reply.lost, stream.aborted) == (True, 1)
+    assert (reply.dropped, stream.aborted) == ("lost", 1)
     assert bench.lab.dump(heir.conversation_id) == before
 
 
@@ -273,7 +273,7 @@ def test_a_reply_that_is_stopped_is_told_without_any_text(bench: Bench) -> None:
     eventually(lambda: bench.shown(reply.claim) == "One", "it is written")
     bench.lab.ledger.stop(bench.lab.owner, reply.claim.conversation_id, reply.claim.turn_id)
     assert bench.over(reply) is None
-    assert (reply.lost, stream.aborted) == (True, 1)
+    assert (reply.dropped, stream.aborted) == ("stopped", 1)
     assert bench.saved(reply.claim) == "One"
 
 
@@ -290,7 +290,7 @@ def test_deadlines_are_noticed(bench: Bench, spoken: bool) -> None:
     problem = reply.stop_listening()
     assert problem is not None
     bench.end(reply, Finish("failed", error={"code": problem.code, "message": problem.message}))
-    assert not reply.lost
+    assert not reply.dropped
     saved = bench.lab.reply_to(reply.claim.conversation_id, reply.claim.turn_id)
     assert (saved["text"], saved["status"]) == ("One" if spoken else "", "failed")
     assert saved["error"]["code"] == "provider_timeout"
@@ -394,7 +394,7 @@ def test_a_lost_reply_claims_no_more(bench: Bench) -> None:
     reply, other = bench.reply(), bench.reply()
     bench.lab.redis.hset(bench.lab.key(reply.claim.conversation_id, "meta"), "lease", 0)
     heir = bench.lab.claim(reply.claim.conversation_id, reply.claim.turn_id)
-    eventually(lambda: reply.lost, "it is told")
+    eventually(lambda: reply.dropped, "it is told")
     bench.lab.clock.advance(LEASE)
     for text in ("One", "two", "three"):  # the pump goes round
         bench.say(other, text)
@@ -427,7 +427,7 @@ def test_redis_cannot_be_reached_to_claim_again(bench: Bench, fault: str) -> Non
     eventually(lambda: done, "it is to be claimed again")
     if fault == "down":
         eventually(lambda: bench.proxy.refused >= 4, "the pump tries again and again")
-        assert not reply.lost
+        assert not reply.dropped
         bench.proxy.come_back()
     bench.feed(reply, "three")
     bench.finish(reply)
@@ -495,7 +495,7 @@ def test_one_process_claims_the_same_turn_twice(bench: Bench) -> None:
     bench.pump.add(late)
     bench.pump.add(heir)
     bench.say(heir, "Uno")
-    eventually(lambda: late.lost, "it is told", seconds=5)
+    eventually(lambda: late.dropped, "it is told", seconds=5)
     bench.over(late)
     bench.finish(heir)
     assert bench.saved(heir.claim) == "Uno"
@@ -517,10 +517,10 @@ def test_a_stop_is_noticed_when_somebody_says_so(calm: Bench) -> None:
     reply.listen_to(stream)
     calm.say(reply, "One")
     calm.lab.ledger.stop(calm.lab.owner, reply.claim.conversation_id, reply.claim.turn_id)
-    assert not reply.lost
+    assert stream.aborted == 0
     calm.pump.look_at(reply.claim.turn_id)
     assert calm.over(reply) is None
-    assert (reply.lost, stream.aborted) == (True, 1)
+    assert (reply.dropped, stream.aborted) == ("stopped", 1)
     assert calm.saved(reply.claim) == "One"
 
 
@@ -561,7 +561,7 @@ def test_replies_that_do_not_are_given_back(bench: Bench) -> None:
     bench.pump.drain(0)
     for reply, stream in zip(replies, streams, strict=True):
         assert bench.over(reply) is None
-        assert (reply.lost, stream.aborted) == (True, 1)
+        assert (reply.dropped, stream.aborted) == ("handed back", 1)
         conversation_id, turn_id = reply.claim.conversation_id, reply.claim.turn_id
         assert bench.lab.meta(conversation_id)["lease"] == "0"
         assert bench.lab.due(conversation_id) == bench.lab.clock.now
@@ -585,7 +585,7 @@ def test_being_told_to_go_again_gives_no_further_time(bench: Bench) -> None:
     bench.pump.drain(0)
     bench.pump.drain(3600)
     assert bench.over(reply) is None
-    assert reply.lost
+    assert reply.dropped
 
 
 def test_the_last_text_is_written_before_a_reply_is_given_back(bench: Bench) -> None:
@@ -594,7 +594,7 @@ def test_the_last_text_is_written_before_a_reply_is_given_back(bench: Bench) -> 
     bench.pump.drain(0)
     bench.pump.add(reply)
     assert bench.over(reply) is None
-    assert reply.lost
+    assert reply.dropped
     assert bench.shown(reply.claim) == "One"
 
 
@@ -608,7 +608,7 @@ def test_given_back_again_and_again(bench: Bench) -> None:
         bench.pump.add(reply)
         bench.pump.drain(0)
         bench.over(reply)
-        assert reply.lost
+        assert reply.dropped
         assert bench.shown(reply.claim) == f"try {attempt}"
     last = bench.lab.claim(conversation_id, turn_id)
     assert bench.lab.write(last, 1, "answered", Finish("done")).written == "ok"
@@ -620,10 +620,10 @@ def test_redis_cannot_be_reached_to_give_it_back(bench: Bench) -> None:
     bench.proxy.go_down()
     bench.pump.drain(0)
     eventually(lambda: bench.proxy.refused >= 4, "the pump tries again and again")
-    assert not reply.lost
+    assert not reply.dropped
     bench.proxy.come_back()
     bench.over(reply)
-    assert reply.lost
+    assert reply.dropped
     assert bench.lab.meta(reply.claim.conversation_id)["lease"] == "0"
 
 
@@ -637,7 +637,7 @@ def test_a_reply_that_ends_in_the_last_moment(bench: Bench) -> None:
     bench.pump.add(reply)
     bench.pump.add(other)
     bench.over(other)
-    assert other.lost
+    assert other.dropped
     assert bench.saved(reply.claim) == "One"
-    assert not reply.lost
+    assert not reply.dropped
     assert bench.over(reply) == following

@@ -33,7 +33,7 @@ def test_nothing_is_referred_to_that_is_not_there(document: Any) -> None:
 
 def test_every_route() -> None:
     routes = {
-        f"{method} {rule.rule.replace('<', '{').replace('>', '}')}"
+        f"{method} {rule.rule.replace('<path:', '<').replace('<', '{').replace('>', '}')}"
         for rule in make_app().url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if not rule.rule.startswith("/static/") and rule.endpoint != "pages.page"

@@ -90,7 +90,7 @@ def test_the_last_piece(reply: Reply) -> None:
     assert reply.next_write(1) == Write(CLAIM, 1, "One", DONE)
     reply.written(Finished("ok", "next"))
     assert reply.wait_until_over() == "next"
-    assert not reply.lost
+    assert not reply.dropped
     assert reply.next_write(0) is None
 
 
@@ -103,7 +103,7 @@ def test_the_end_after_the_last_piece(reply: Reply) -> None:
     assert reply.next_write(1) == Write(CLAIM, 1, "", DONE)
     reply.written(OK)
     assert reply.wait_until_over() is None
-    assert not reply.lost
+    assert not reply.dropped
 
 
 def test_an_empty_reply(reply: Reply) -> None:
@@ -135,20 +135,29 @@ def test_an_end_that_comes_while_a_sign_of_life_is_on_its_way(reply: Reply, cloc
     assert reply.next_write(1) == Write(CLAIM, 0, "", DONE)
 
 
-@pytest.mark.parametrize(("answer", "following"), [(Busy(), None), (Gone(), None), (GivenUp("next"), "next")])
+@pytest.mark.parametrize(
+    ("answer", "why", "following"),
+    [
+        (Busy(), "lost", None),
+        (Gone(), "lost", None),
+        (Gone("done"), "lost", None),
+        (Gone("stopped"), "stopped", None),
+        (GivenUp("next"), "failed", "next"),
+    ],
+)
 def test_a_reply_that_is_somebody_elses(
-    reply: Reply, ledger: Ledger, answer: Busy | Gone | GivenUp, following: str | None
+    reply: Reply, ledger: Ledger, answer: Busy | Gone | GivenUp, why: str, following: str | None
 ) -> None:
     stream = Stream()
     reply.listen_to(stream)
     reply.feed(Piece("One"))
     reply.next_write(1)
     reply.written(REFUSED)
-    assert (reply.refused, reply.lost, stream.aborted) == (True, False, 0), "it may still be this worker's"
+    assert (reply.refused, reply.dropped, stream.aborted) == (True, None, 0), "it may still be this worker's"
     ledger.answers = [answer]
     reply.claim_again()
     assert ledger.asked == [CLAIM]
-    assert reply.lost
+    assert reply.dropped == why
     assert stream.aborted == 1
     assert reply.wait(60), "who waits is woken"
     assert reply.stop_listening() is None, "nothing is wrong with the provider"
@@ -178,7 +187,7 @@ def test_a_reply_that_is_claimed_again_is_written_once_more(reply: Reply, ledger
     assert reply.next_write(1) == Write(AGAIN, 2, "five", DONE)
     reply.written(Finished("ok", "next"))
     assert reply.wait_until_over() == "next"
-    assert (reply.lost, stream.aborted) == (False, 0)
+    assert (reply.dropped, stream.aborted) == (None, 0)
     assert not reply.wait(0)
 
 
@@ -195,7 +204,7 @@ def test_a_last_piece_that_is_refused_is_written_again_with_the_rest(reply: Repl
     assert reply.next_write(1) == Write(AGAIN, 1, "One, two", DONE)
     reply.written(OK)
     assert reply.wait_until_over() is None
-    assert not reply.lost
+    assert not reply.dropped
 
 
 def test_a_sign_of_life_that_is_refused(reply: Reply, ledger: Ledger, clock: Clock) -> None:
@@ -223,7 +232,7 @@ def test_refused_time_and_again(reply: Reply, ledger: Ledger) -> None:
     reply.written(REFUSED)
     reply.claim_again()
     assert ledger.asked == [CLAIM, AGAIN, third]
-    assert reply.lost
+    assert reply.dropped
 
 
 def test_a_claim_that_could_not_be_made_is_made_later(reply: Reply, ledger: Ledger) -> None:
@@ -233,7 +242,7 @@ def test_a_claim_that_could_not_be_made_is_made_later(reply: Reply, ledger: Ledg
     ledger.answers = [ConnectionError(), AGAIN]
     with pytest.raises(ConnectionError):
         reply.claim_again()
-    assert (reply.refused, reply.lost) == (True, False)
+    assert (reply.refused, reply.dropped) == (True, None)
     assert reply.next_write(0) is None
     reply.claim_again()
     assert reply.next_write(1) == Write(AGAIN, 1, "One")
@@ -255,8 +264,8 @@ def test_a_reply_that_is_given_up(reply: Reply) -> None:
     reply.listen_to(stream)
     reply.feed(Piece("One"))
     assert reply.next_write(1) is not None
-    reply.give_up()
-    assert (reply.lost, stream.aborted) == (True, 1)
+    reply.drop("handed back")
+    assert (reply.dropped, stream.aborted) == ("handed back", 1)
     assert reply.wait(60)
     assert reply.stop_listening() is None
     assert reply.wait_until_over() is None
@@ -267,8 +276,8 @@ def test_a_reply_that_is_saved_cannot_be_given_up(reply: Reply) -> None:
     reply.end(DONE)
     reply.next_write(1)
     reply.written(Finished("ok", "next"))
-    reply.give_up()
-    assert not reply.lost
+    reply.drop("handed back")
+    assert not reply.dropped
     assert reply.wait_until_over() == "next"
 
 
@@ -321,7 +330,7 @@ def test_deadlines(reply: Reply, clock: Clock, steps: list[float | str], words: 
     assert problem is not None
     assert (problem.code, problem.retryable) == ("provider_timeout", False)
     assert words in problem.message
-    assert not reply.lost
+    assert not reply.dropped
     # What has arrived is still written.
     reply.end(Finish("failed"))
     assert reply.next_write(1) is not None
@@ -407,7 +416,7 @@ def test_no_text_is_lost_or_moved(steps: list[str]) -> None:
     write("OK")
     assert ledger == fed
     assert reply.wait_until_over() is None
-    assert not reply.lost
+    assert not reply.dropped
 
 
 def test_waiting_until_it_is_over(reply: Reply) -> None:

@@ -3,10 +3,10 @@
 --    max_active (turns of an owner that run at a time), defaults {provider, models}, window {messages, bytes}; and of a
 --    worker whose write was refused and who would write its text again: had (its fence), had_attempt,
 --    wrote {provider, model}, new_epoch
--- Returns {'gone' | 'busy'}, {'given_up', next turn or ''}, or {'claimed', facts as JSON, message, history …} with the
+-- Returns {'gone', how the turn ended or ''}, {'busy'}, {'given_up', next turn or ''}, or {'claimed', facts as JSON, message, history …} with the
 -- history newest first, as stored.
 local status = redis.call('HGET', turns, 's:' .. a.turn_id)
-if not status or is_over(status) then return { 'gone' } end
+if not status or is_over(status) then return { 'gone', status or '' } end
 if redis.call('LINDEX', queue, 0) ~= a.turn_id then return { 'busy' } end
 
 local fence, attempts = field('fence'), tonumber(redis.call('HGET', turns, 'a:' .. a.turn_id) or 0)
@@ -62,4 +62,5 @@ return { 'claimed', cjson.encode({
   reply_id = turn.reply_id, fence = a.fence, attempt = attempts, provider = provider, model = model, memory = memory,
   system_prompt = field('system_prompt'), untitled = field('titled') == 'words',
   summary = summary and cjson.decode(summary).text or '', overflows = overflows, waited = waited,
+  asked_by = turn.asked_by,
 }), question, unpack(history) }

@@ -1,5 +1,5 @@
 -- Where a turn stands. a: owner, turn_id, message_id (its question), ttl
--- Returns {'not_found'}, or {status, epoch, seq, attempt, text so far, origin as JSON or '', saved reply or ''}.
+-- Returns {'not_found'}, or {status, epoch, seq, attempt, text and reasoning so far, origin as JSON or '', saved reply or ''}.
 if not owned_by(a.owner) then return { 'not_found' } end
 local status = redis.call('HGET', turns, 's:' .. a.turn_id)
 if not status then return { 'not_found' } end
@@ -9,16 +9,17 @@ if not is_over(status) then
   local running = field('turn') == a.turn_id
   answer[4] = tonumber(redis.call('HGET', turns, 'a:' .. a.turn_id) or 0)
   answer[5] = running and redis.call('GET', text) or ''
-  answer[6] = running and '{' .. string.sub(field('origin'), 2) .. '}' or ''
-  answer[7] = ''
+  answer[6] = running and redis.call('GET', reasoning) or ''
+  answer[7] = running and '{' .. string.sub(field('origin'), 2) .. '}' or ''
+  answer[8] = ''
   return answer
 end
-answer[4], answer[5], answer[6], answer[7] = 0, '', '', ''
+answer[4], answer[5], answer[6], answer[7], answer[8] = 0, '', '', '', ''
 local versions = redis.call('HGET', children, a.message_id)
 for id in string.gmatch(versions or '', '"([^"]*)"') do
   local message = redis.call('HGET', messages, id)
   if string.find(message, '"turn_id":"' .. a.turn_id .. '"', 1, true) then
-    answer[7] = with_versions(message, '[' .. versions .. ']')
+    answer[8] = with_versions(message, '[' .. versions .. ']')
   end
 end
 return answer

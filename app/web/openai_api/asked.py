@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.errors import Invalid
 from app.ledger.models import Json
@@ -14,13 +14,24 @@ SAID_FIRST = "You began the conversation with these words:\n"
 
 
 class Asked(BaseModel):
-    """Sampling parameters and others that change nothing about the shape of the answer are taken and not heeded."""
+    """What says how the answer is to be found (sampling, effort, limits …) is taken and not heeded. What says what it
+    is to be, or that more is to be done, is refused if it cannot be had.
+    """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    # Parameters and the values of theirs that ask for nothing.
+    refused: ClassVar[dict[str, tuple[Any, ...]]] = {"tools": ([],), "tool_choice": ("none", "auto")}
 
     model: Annotated[str, Field(min_length=1, max_length=300)] | None = None
     stream: bool | None = None
-    tools: list[Any] | None = None
+
+    def check(self) -> None:
+        """Raises Invalid."""
+        for name, harmless in self.refused.items():
+            value = getattr(self, name, None)
+            if value is not None and value not in harmless:
+                raise Invalid(f"This value of {name} is not supported here.", field=name)
 
 
 class Part(BaseModel):
@@ -47,16 +58,45 @@ class StreamOptions(BaseModel):
 
 
 class AskedCompletion(Asked):
+    refused = Asked.refused | {
+        "n": (1,),
+        "stop": ([], ""),
+        "functions": ([],),
+        "response_format": ({"type": "text"},),
+        "logprobs": (False,),
+        "modalities": (["text"],),
+        "audio": (),
+    }
+
     messages: Annotated[list[Said], Field(min_length=1, max_length=2_000)]
-    n: int | None = None
     stream_options: StreamOptions | None = None
 
 
 class AskedResponse(Asked):
+    refused = Asked.refused | {
+        "conversation": (),
+        "prompt": (),
+        "top_logprobs": (0,),
+    }
+
     input: Text | Annotated[list[Said], Field(min_length=1, max_length=2_000)]
     instructions: Text | None = None
     previous_response_id: str | None = None
     background: bool | None = None
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _without_reasoning(cls, value: Any) -> Any:
+        """Clients that keep the conversation themselves send back all that they were given."""
+        if not isinstance(value, list):
+            return value
+        return [item for item in value if not (isinstance(item, dict) and item.get("type") == "reasoning")]
+
+    def check(self) -> None:
+        super().check()
+        text = getattr(self, "text", None)
+        if isinstance(text, dict) and text.get("format") not in (None, {"type": "text"}):
+            raise Invalid("Only text.format “text” is supported here.", field="text.format")
 
     @property
     def messages(self) -> list[Said]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response, g, jsonify
 
-from app.errors import Invalid, Unavailable
+from app.errors import Unavailable
 from app.ledger import Ledger, TurnState
 from app.web.event_stream import KEEP_ALIVE
 from app.web.following import ends_a_turn, reply_within
@@ -19,8 +19,6 @@ def add_completions(v1: Blueprint, ledger: Ledger, turns: Turns) -> None:
     @v1.post("/chat/completions")
     def create_completion() -> Response:
         asked = parse_asked(AskedCompletion)
-        if asked.n not in {None, 1}:
-            raise Invalid("Only one choice is made: n must be 1.", field="n")
         talk = talk_of(asked.messages)
         follower = turns.follow(None if asked.stream else ends_a_turn, *(place := turns.new_place()))
         try:
@@ -41,8 +39,10 @@ def add_completions(v1: Blueprint, ledger: Ledger, turns: Turns) -> None:
 
 
 def completion_chunks(handle: Handle, changes: Iterator[TurnState | None], with_usage: bool) -> Iterator[bytes]:
-    """What was sent cannot be taken back: an attempt that begins with other words ends the stream with an error."""
-    sent = ""
+    """What was sent cannot be taken back: an attempt that begins with other words ends the stream with an error. Other
+    thoughts follow those before."""
+    sent = thought = ""
+    begun = False
     for state in changes:
         if state is None:
             yield KEEP_ALIVE
@@ -50,6 +50,15 @@ def completion_chunks(handle: Handle, changes: Iterator[TurnState | None], with_
         text = said.text_of(state)
         model = (state.reply or state.origin).get("model") or ""
         pieces = []
+        reasoning = said.reasoning_of(state)
+        if not reasoning.startswith(thought[: len(reasoning)]):
+            thought = ""
+        if len(reasoning) > len(thought):
+            role = {} if begun else {"role": "assistant"}
+            begun = True
+            delta = {**role, "reasoning_content": reasoning[len(thought) :]}
+            pieces.append(framed(said.chunk(handle, model, delta)))
+            thought = reasoning
         if state.over and state.status == "failed":
             pieces.append(framed({"error": as_error(Failed((state.reply or {})["error"]["message"]))}))
         elif not text.startswith(sent[: len(text)]) or (state.over and len(text) < len(sent)):
@@ -57,8 +66,9 @@ def completion_chunks(handle: Handle, changes: Iterator[TurnState | None], with_
             yield pieces[0]
             return
         elif len(text) > len(sent):
-            first = {} if sent else {"role": "assistant"}
-            pieces.append(framed(said.chunk(handle, model, {**first, "content": text[len(sent) :]})))
+            role = {} if begun else {"role": "assistant"}
+            begun = True
+            pieces.append(framed(said.chunk(handle, model, {**role, "content": text[len(sent) :]})))
             sent = text
         if state.over and state.status != "failed":
             pieces.append(framed(said.chunk(handle, model, {}, "stop")))

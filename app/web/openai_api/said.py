@@ -8,12 +8,16 @@ means the same whoever asks, however the text was cut into pieces, and when the 
     3 + n               a delta that ends with the reply's character n
     3 + n + 1 … 4       text, part, message and response end, the reply being n characters long
 
-An attempt that a worker's death brought about begins the text anew: its message is another item, its numbers are higher
-by ATTEMPT for each attempt before it, and the first of them ends the item that is superseded.
+Of a model that thinks aloud first, the same for that from THOUGHT on, ending right before MESSAGE, where its message
+begins. What it thinks later, between its words, is in the finished response only.
+
+An attempt that a worker's death brought about begins anew: its items are others, its numbers are higher by ATTEMPT for
+each attempt before it, and the first of them ends the message that is superseded. Nobody knows any more what that was;
+that it began as this one did is assumed.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +25,8 @@ from app.errors import NotFound
 from app.ledger.models import Json, TurnState
 
 ATTEMPT = 1 << 24
+THOUGHT = 1 << 22
+MESSAGE = 1 << 23
 STATUSES = {
     "waiting": "queued",
     "running": "in_progress",
@@ -67,6 +73,10 @@ def text_of(state: TurnState) -> str:
     return str(state.reply["text"]) if state.reply else state.text
 
 
+def reasoning_of(state: TurnState) -> str:
+    return str(state.reply.get("reasoning") or "") if state.reply else state.reasoning
+
+
 def attempt_of(state: TurnState) -> int:
     """0 while it waits."""
     return int(state.reply.get("attempt", 1)) if state.reply else state.attempt
@@ -76,7 +86,7 @@ def response(handle: Handle, state: TurnState, *, previous: str | None = None) -
     reply = state.reply or {}
     status = STATUSES[state.status]
     error = reply.get("error")
-    output = [_item(handle, state, "completed" if status == "completed" else "incomplete")] if state.over else []
+    output = _output(handle, state, "completed" if status == "completed" else "incomplete") if state.over else []
     return {
         "id": handle.response_id,
         "object": "response",
@@ -105,36 +115,87 @@ def response(handle: Handle, state: TurnState, *, previous: str | None = None) -
 
 def events(handle: Handle, state: TurnState, seen: int) -> list[Json]:
     """Those after the number `seen` that there are by now."""
-    found: list[Json] = []
-    attempt = attempt_of(state)
+    text, thought, current = text_of(state), reasoning_of(state), max(1, attempt_of(state))
     ongoing = response(handle, state) | {"status": "in_progress", "output": [], "usage": None, "error": None}
+    told = _Told(handle, seen)
+    told.add(0, "response.created", response=ongoing | {"status": "queued" if handle.background else "in_progress"})
+    if state.status == "waiting":
+        return told.events
+    told.add(1, "response.in_progress", response=ongoing)
+    if not (text or thought or state.over):
+        return told.events
+    thinks = _was_told_of_thoughts(seen, bool(thought))
+    for number in range(1, current):
+        if thinks:
+            told.thoughts(number, "", "incomplete")
+        place = told.begin(number, thinks)
+        superseded = _shell(handle, number) | {"status": "incomplete"}
+        told.add(number * ATTEMPT, "response.output_item.done", item=superseded, output_index=place["output_index"])
+    if thinks:
+        told.thoughts(current, thought, "completed" if text or state.over else None)
+    if text or state.over:
+        place = told.begin(current, thinks)
+        end = _start(current, thinks) + 1 + len(text)
+        if text:
+            delta = text[max(0, seen - end + len(text)) :]
+            told.add(end, "response.output_text.delta", delta=delta, logprobs=[], **place)
+        if state.over:
+            whole = response(handle, state)
+            told.add(end + 1, "response.output_text.done", text=text, logprobs=[], **place)
+            told.add(end + 2, "response.content_part.done", part=_part(text), **place)
+            item, index = whole["output"][-1], place["output_index"]
+            told.add(end + 3, "response.output_item.done", item=item, output_index=index)
+            told.add(end + 4, LAST_EVENT[whole["status"]], response=whole)
+    return told.events
 
-    def add(number: int, kind: str, **fields: Any) -> None:
-        if number > seen:
-            found.append({"type": kind, "sequence_number": number, **fields})
 
-    add(0, "response.created", response=ongoing | {"status": "queued" if handle.background else "in_progress"})
-    if not attempt and not state.over:
-        return found
-    add(1, "response.in_progress", response=ongoing)
-    for number in range(1, max(1, attempt) + 1):
-        first, place = (number - 1) * ATTEMPT, {"output_index": number - 1}
-        if number > 1:
-            superseded = {**_shell(handle, number - 1), "status": "incomplete"}
-            add(first, "response.output_item.done", item=superseded, output_index=number - 2)
-        part = {**place, "item_id": _item_id(handle, number), "content_index": 0}
-        add(first + 2, "response.output_item.added", item=_shell(handle, number), **place)
-        add(first + 3, "response.content_part.added", part=_part(""), **part)
-    text, end = text_of(state), first + 3 + len(text_of(state))
-    if text:
-        add(end, "response.output_text.delta", delta=text[max(0, seen - first - 3) :], logprobs=[], **part)
-    if state.over:
-        whole = response(handle, state)
-        add(end + 1, "response.output_text.done", text=text, logprobs=[], **part)
-        add(end + 2, "response.content_part.done", part=_part(text), **part)
-        add(end + 3, "response.output_item.done", item=whole["output"][0], **place)
-        add(end + 4, LAST_EVENT[whole["status"]], response=whole)
-    return found
+@dataclass(slots=True)
+class _Told:
+    """Events with a number after `seen`."""
+
+    handle: Handle
+    seen: int
+    events: list[Json] = field(default_factory=list)
+
+    def add(self, number: int, kind: str, **fields: Any) -> None:
+        if number > self.seen:
+            self.events.append({"type": kind, "sequence_number": number, **fields})
+
+    def thoughts(self, number: int, text: str, ended: str | None) -> None:
+        """Of the attempt `number`; `ended`: how, if they have."""
+        first, last = (number - 1) * ATTEMPT + THOUGHT, (number - 1) * ATTEMPT + MESSAGE - 1
+        index, item_id = 2 * (number - 1), _item_id(self.handle, number, "rs")
+        place: Json = {"output_index": index, "item_id": item_id, "content_index": 0}
+        begun = _thought(self.handle, number, "in_progress", None)
+        self.add(first, "response.output_item.added", item=begun, output_index=index)
+        self.add(first + 1, "response.content_part.added", part=_thought_part(""), **place)
+        if text:
+            delta = text[max(0, self.seen - first - 1) :]
+            self.add(first + 1 + len(text), "response.reasoning_text.delta", delta=delta, **place)
+        if ended:
+            item = _thought(self.handle, number, ended, text)
+            self.add(last - 2, "response.reasoning_text.done", text=text, **place)
+            self.add(last - 1, "response.content_part.done", part=_thought_part(text), **place)
+            self.add(last, "response.output_item.done", item=item, output_index=index)
+
+    def begin(self, number: int, thinks: bool) -> Json:
+        """The message of the attempt `number`. Returns the place of its text."""
+        index = 2 * number - 1 if thinks else number - 1
+        start = _start(number, thinks)
+        place: Json = {"output_index": index, "item_id": _item_id(self.handle, number), "content_index": 0}
+        self.add(start, "response.output_item.added", item=_shell(self.handle, number), output_index=index)
+        self.add(start + 1, "response.content_part.added", part=_part(""), **place)
+        return place
+
+
+def _start(number: int, thinks: bool) -> int:
+    return (number - 1) * ATTEMPT + (MESSAGE if thinks else 2)
+
+
+def _was_told_of_thoughts(seen: int, there_are: bool) -> bool:
+    """Whoever has seen how the reply began holds on to that."""
+    place = seen % ATTEMPT if seen > 1 else 0
+    return place >= THOUGHT if place > 1 else there_are
 
 
 def completion(handle: Handle, reply: Json) -> Json:
@@ -147,7 +208,12 @@ def completion(handle: Handle, reply: Json) -> Json:
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": reply["text"], "refusal": None},
+                "message": {
+                    "role": "assistant",
+                    "content": reply["text"],
+                    "refusal": None,
+                    **({"reasoning_content": reply["reasoning"]} if reply.get("reasoning") else {}),
+                },
                 "finish_reason": "stop",
                 "logprobs": None,
             }
@@ -173,9 +239,20 @@ def seconds_of(created_at: str) -> int:
     return int(datetime.fromisoformat(created_at).timestamp())
 
 
-def _item(handle: Handle, state: TurnState, status: str) -> Json:
-    number = max(1, attempt_of(state))
-    return _shell(handle, number) | {"status": status, "content": [_part(text_of(state))]}
+def _output(handle: Handle, state: TurnState, status: str) -> list[Json]:
+    number, thought = max(1, attempt_of(state)), reasoning_of(state)
+    message = _shell(handle, number) | {"status": status, "content": [_part(text_of(state))]}
+    return [_thought(handle, number, "completed", thought), message] if thought else [message]
+
+
+def _thought(handle: Handle, attempt: int, status: str, text: str | None) -> Json:
+    return {
+        "id": _item_id(handle, attempt, "rs"),
+        "type": "reasoning",
+        "summary": [],
+        "content": [] if text is None else [_thought_part(text)],
+        "status": status,
+    }
 
 
 def _shell(handle: Handle, attempt: int) -> Json:
@@ -188,12 +265,16 @@ def _shell(handle: Handle, attempt: int) -> Json:
     }
 
 
-def _item_id(handle: Handle, attempt: int) -> str:
-    return f"msg_{handle.turn_id}{attempt}"
+def _item_id(handle: Handle, attempt: int, kind: str = "msg") -> str:
+    return f"{kind}_{handle.turn_id}{attempt}"
 
 
 def _part(text: str) -> Json:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _thought_part(text: str) -> Json:
+    return {"type": "reasoning_text", "text": text}
 
 
 def _usage(usage: Json | None) -> Json | None:

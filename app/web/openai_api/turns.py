@@ -129,6 +129,5 @@ def framed(data: Json, name: str | None = None) -> bytes:
 
 def parse_asked(model: type[Any]) -> Any:
     asked = parse(model, json_object(request.get_data()))
-    if asked.tools:
-        raise Invalid("Tools cannot be called here.", field="tools")
+    asked.check()
     return asked
