@@ -19,8 +19,8 @@ local result = run()
 return {{ result or false, outbox }}
 """
 _PLAIN = {"list", "sweep"}
-# They run for every piece of a reply, and do without common.lua: most of the time of a script that does little goes into
-# what stands before it.
+# They run for every piece of a reply, and do without common.lua: most of the time of a script that does little goes
+# into what stands before it.
 _LEAN = {"append", "note"}
 _NAMES = (
     *("accept", "append", "branch", "claim", "clear", "configure", "create", "entitle", "finish", "history", "import"),

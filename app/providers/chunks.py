@@ -98,7 +98,11 @@ class Dechunker:
                 self._left = int(line[1], 16)
                 if not self._left:  # the last chunk: trailers may follow
                     return self._pass_on(data[at:])
-                at = line.end()
+                at, after = line.end(), line.end() + self._left
+                if data.startswith(b"\r\n", after):  # all of it is here
+                    self._contents.append(data[at:after])
+                    self._left = 0
+                    at = after + 2
         return b""
 
     def _keep(self, rest: bytes) -> bytes:

@@ -16,7 +16,7 @@ from app.providers.chunks import Dechunker
 from app.providers.pace import Pace
 
 TAIL_SECONDS = 2.0  # how long the end of a stream may take once its text is complete
-_NAP_SECONDS = 0.05  # how long an abort may go unnoticed by a reader that paces itself
+_NAP_SECONDS = 0.1  # how long an abort may go unnoticed by a reader that paces itself
 RECEIVE_BYTES = 65_536
 
 # The exchange for which this thread or greenlet is sending a request. A context variable, because the SDK stands
