@@ -22,6 +22,8 @@ def make_celery(settings: Settings) -> Celery:
         # A task is a wake-up call: the ledger decides what is done, so Celery need not remember results, and a message
         # is best acknowledged early (on these pools a killed worker's late ones would never come back anyway).
         task_ignore_result=True,
+        # Or each task's greenlet would make a backend of its own, to put no result into.
+        result_backend_thread_safe=True,
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         worker_concurrency=settings.worker_concurrency,

@@ -19,7 +19,7 @@ class Process:
         return pace
 
 
-@pytest.mark.parametrize(("share", "pace"), [(0.0, 0.03), (0.1, 0.03), (0.2, 0.045), (0.3, 0.06), (1.0, 0.06)])
+@pytest.mark.parametrize(("share", "pace"), [(0.0, 0.03), (0.1, 0.03), (0.2, 0.045), (0.4, 0.075), (1.0, 0.075)])
 def test_it_stretches_with_what_the_process_has_to_do(share: float, pace: float) -> None:
     assert Process().spend(2, share) == pytest.approx(pace)
 
@@ -28,5 +28,5 @@ def test_it_changes_soon_but_not_at_once() -> None:
     process = Process()
     process.spend(5, 0.0)
     assert process.spend(0.1, 1.0) == pytest.approx(0.03)
-    assert process.spend(0.9, 1.0) == pytest.approx(0.06)
+    assert process.spend(0.9, 1.0) == pytest.approx(0.075)
     assert process.spend(1, 0.0) == pytest.approx(0.03)
