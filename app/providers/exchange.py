@@ -155,10 +155,9 @@ class _Stream(httpcore2.NetworkStream):
         return data
 
     def _receive_in_turn(self, exchange: Exchange, max_bytes: int, timeout: float | None) -> bytes:
-        pace = exchange.pace() if exchange.pace is not None else 0.0
         # A model that is slower than the pace needs no wait, which would only be one more wake-up for each token.
-        if self._waited < pace:
-            self._wait_for_turn(exchange, self._read_at + pace)
+        if exchange.pace is not None and self._waited < exchange.pace.seconds:
+            self._wait_for_turn(exchange, exchange.pace.turn_after(self._read_at))
         if exchange.deadline is not None:
             left = max(exchange.deadline - time.monotonic(), 0.0)
             timeout = left if timeout is None else min(left, timeout)
