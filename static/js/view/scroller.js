@@ -10,6 +10,7 @@ export function createScroller({ scroller, content, jump }, { onTop }) {
 
   function setFollowing(value) {
     following = value;
+    if (value && document.activeElement === jump) scroller.focus({ preventScroll: true });
     jump.hidden = value;
     if (value) markUnread(false);
   }
