@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.chat import ask, ask_and_wait, box, question
+from tests.e2e.chat import answered, ask, ask_and_wait, box, question
 from tests.e2e.conftest import NewPage
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script, words
@@ -69,7 +69,9 @@ def test_another_device_sees_what_is_made_and_deleted(stack: Stack, new_page: Ne
     watching = new_page(page.url, like=device)
     answered(watching, 1)
     box(watching).fill("half a thought")
-    stack.api(session_of(page)).delete(page.url.replace("/c/", "/api/conversations/"))
+    page.locator("#conversation-menu").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.reload()
     for tab in (page, device, watching):
         expect(entry(tab, "Gone")).to_have_count(0)
         expect(entry(tab, "Kept")).to_have_count(1)
