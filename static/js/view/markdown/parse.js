@@ -1,6 +1,6 @@
 // Markdown to blocks, and a block to HTML (not yet sanitised). Needs no document.
 
-import { Lexer, Marked } from '../../../vendor/marked/marked.esm.js';
+import { Lexer, Marked, Tokenizer } from '../../../vendor/marked/marked.esm.js';
 import remend from '../../../vendor/remend/remend.js';
 import { formulas, withoutOpenFormula } from './formulas.js';
 import { inParts } from './parts.js';
@@ -28,6 +28,29 @@ const marked = new Marked({
     checkbox: ({ checked }) => `<span class="task">${checked ? '☑' : '☐'}</span> `,
   },
 });
+
+// A model that falls into a loop writes a thousand `>` in a row. Deeper than people can follow, they are text.
+const DEPTH = 16;
+
+class Shallow extends Tokenizer {
+  #depth = 0;
+
+  blockquote = (source) => this.#inside(super.blockquote, source);
+
+  list = (source) => this.#inside(super.list, source);
+
+  #inside(tokenize, source) {
+    if (this.#depth === DEPTH) return undefined;
+    this.#depth += 1;
+    try {
+      return tokenize.call(this, source);
+    } finally {
+      this.#depth -= 1;
+    }
+  }
+}
+
+marked.setOptions({ tokenizer: new Shallow() });
 
 // A row of cells that may yet turn out to be a table's head: until its rule is whole, it would show as a line of bars.
 const HEAD_OF_TABLE = /(?:^|\n) {0,3}\|[^\n]*(?:\n[ |:-]*)?$/;
@@ -57,13 +80,23 @@ export function isClosedCode({ raw }) {
 export function htmlOf({ raw, links, prefix = '' }) {
   const lexer = new Lexer(marked.defaults);
   lexer.tokens.links = links;
-  return marked.parser(lexer.lex(prefix + raw));
+  return orPlain(raw, () => marked.parser(lexer.lex(prefix + raw)));
 }
 
 // The HTML of a block that is still being written, as it will look if it ends well.
 export function htmlOfOpen({ raw, token, prefix = '' }) {
   const shown = token.type === 'paragraph' ? raw.replace(HEAD_OF_TABLE, '') : prefix + raw;
-  return marked.parse(remend(withoutOpenFormula(shown), { linkMode: 'text-only', images: false, katex: false }));
+  const options = { linkMode: 'text-only', images: false, katex: false };
+  return orPlain(shown, () => marked.parse(remend(withoutOpenFormula(shown), options)));
+}
+
+// What the parser cannot cope with is shown as it was written.
+function orPlain(text, html) {
+  try {
+    return html();
+  } catch {
+    return `<p>${escape(text)}</p>`;
+  }
 }
 
 // A link target that is defined below its use changes blocks that seemed finished.

@@ -67,17 +67,17 @@ function textParts(token) {
 
 // Not where something is open, unless it seems open for ever.
 function endOfPart(raw, places) {
-  if (raw.length <= 3 * LENGTH) return null;
+  if (raw.length <= 4 * LENGTH) return null;
   places.lastIndex = LENGTH;
   for (let found; (found = places.exec(raw)) && places.lastIndex <= 2 * LENGTH; ) {
     const part = raw.slice(0, places.lastIndex).trimEnd();
     if (!isOpenFormula(part) && remend(part) === part) return places.lastIndex;
   }
   if (places !== PLACES.paragraph || (raw.length <= FORMULA && isOpenFormula(raw))) return null;
-  const space = raw.slice(2 * LENGTH, 3 * LENGTH).search(/\s\p{L}/u);
+  const space = raw.slice(2 * LENGTH, 4 * LENGTH).search(/\s\p{L}/u);
   if (space >= 0) return 2 * LENGTH + space + 1;
-  const letter = raw.slice(3 * LENGTH).search(/[\p{L}\p{N}]/u);
-  return letter < 0 ? null : 3 * LENGTH + letter;
+  const letter = raw.slice(3 * LENGTH, 4 * LENGTH).search(/[\p{L}\p{N}]/u);
+  return 3 * LENGTH + (letter < 0 ? LENGTH : letter);
 }
 
 const isOpenFormula = (raw) => withoutOpenFormula(raw) !== raw;
