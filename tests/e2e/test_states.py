@@ -134,7 +134,9 @@ def test_what_replies_have_used_is_said_and_added_up(stack: Stack, new_page: New
     def usage() -> list[str]:
         page.get_by_role("button", name="More").click()
         page.get_by_role("menuitem", name="Usage").click()
-        said = page.get_by_role("dialog", name="Usage").locator("dd").all_inner_texts()
+        dialog = page.get_by_role("dialog", name="Usage")
+        expect(dialog).to_be_visible()
+        said = dialog.locator("dd").all_inner_texts()
         page.keyboard.press("Escape")
         return said
 

@@ -77,6 +77,7 @@ export class Reply {
     this.#prose.update(this.#text, !live);
     this.#body.hidden = !this.#text;
     this.element.classList.toggle('streaming', live);
+    this.element.classList.toggle('waiting', turn?.status === 'waiting');
     if (live) this.element.classList.add('streamed');
     this.#article.setAttribute('aria-busy', String(live));
     this.#foot.hidden = live;
