@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
 from tests.e2e.conftest import NewPage
@@ -140,13 +140,18 @@ def test_what_replies_have_used_is_said_and_added_up(stack: Stack, new_page: New
         page.keyboard.press("Escape")
         return said
 
+    def asked() -> Locator:
+        text = question("Cheap")
+        stack.model.answer(text, Script(words("Seven tokens read, eleven written."), usage=(7, 11)))
+        return ask_and_wait(page, text)
+
     page = new_page()
     online(page)
     assert usage() == ["Nothing used yet"]
     for _ in range(2):
-        reply = ask_and_wait(page, question("Cheap"))
+        reply = asked()
         expect(reply.locator(".facts")).to_have_text("small, chat · 18 tokens · $0.0290")
     assert usage() == ["14 tokens read, 22 written · $0.0580"] * 2
     page.get_by_role("link", name="New chat").click()
-    ask_and_wait(page, question("Another"))
+    asked()
     assert usage() == ["7 tokens read, 11 written · $0.0290", "21 tokens read, 33 written · $0.0870"]
