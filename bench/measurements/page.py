@@ -1,6 +1,7 @@
 """The page in Chromium: how soon it is there, and whether it keeps up with a long reply in a long conversation."""
 
 import itertools
+import re
 import shutil
 import statistics
 import time
@@ -50,7 +51,7 @@ _PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 _OPENED = """new MutationObserver((_, watch) => {
   if (document.querySelectorAll('.row.reply').length < 25) return;
   watch.disconnect();
-  requestAnimationFrame(() => setTimeout(() => { window.opened = performance.now(); }));
+  requestAnimationFrame(() => setTimeout(() => { document.documentElement.dataset.opened = performance.now(); }));
 }).observe(document, {childList: true, subtree: true})"""
 _WEIGHT = """[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
   .reduce((sum, {encodedBodySize}) => sum + encodedBodySize, 0)"""
@@ -138,7 +139,7 @@ def _busy(answer: dict[str, list[dict[str, float]]]) -> float:
 
 def _long_chat(stack: Stack, browser: Browser, count: int) -> Iterator[Figure]:
     session = stack.session()
-    identity, messages = None, []
+    identity, messages, at = None, [], "2026-01-01T00:00:00Z"
     for number in range(count):
         role = "assistant" if number % 2 else "user"
         text = f"{_WORDS}\n\n```python\n{_CODE}```\n" if number % 2 else f"Question {number}"
@@ -148,11 +149,16 @@ def _long_chat(stack: Stack, browser: Browser, count: int) -> Iterator[Figure]:
                 "parent_id": identity,
                 "role": role,
                 "text": text,
-                "created_at": "2026-01-01T00:00:00Z",
+                "created_at": at,
             }
         )
         identity = f"m{number}"
-    body = {"format": "parley.conversation", "version": 1, "conversation": {"title": "Long"}, "messages": messages}
+    body = {
+        "format": "parley.conversation",
+        "version": 1,
+        "conversation": {"title": "Long", "created_at": at},
+        "messages": messages,
+    }
     answer = stack.api(session)("POST", "/api/conversations/import", json={**body, "head": identity})
     assert answer.status_code == 201, answer.text
     address = f"/c/{answer.json()['id']}"
@@ -161,8 +167,8 @@ def _long_chat(stack: Stack, browser: Browser, count: int) -> Iterator[Figure]:
         with _page(stack, browser, session.token) as page:
             page.add_init_script(_OPENED)
             page.goto(address)
-            page.wait_for_function("window.opened !== undefined")
-            opened.append(page.evaluate("opened"))
+            expect(page.locator("html")).to_have_attribute("data-opened", re.compile("."))
+            opened.append(page.evaluate("Number(document.documentElement.dataset.opened)"))
     yield Figure(
         f"a chat of {count} messages is open, nothing cached, median", statistics.median(opened), "ms", limit=1000
     )
@@ -172,7 +178,7 @@ def _long_chat(stack: Stack, browser: Browser, count: int) -> Iterator[Figure]:
         while page.locator(".row").count() < count:
             before = page.locator(".row").count()
             page.evaluate("document.getElementById('scroller').scrollTop = 0")
-            page.wait_for_function(f"document.querySelectorAll('.row').length > {before}")
+            expect(page.locator(".row")).not_to_have_count(before)
         page.evaluate("document.getElementById('scroller').scrollTop = 1e9")
         frames = _watched(stack, page, (_WORDS * 4 + "\n\n") * 40, f"{count} messages")
     yield Figure(f"a reply below {count} messages, all loaded: 99 of 100 frames within", frames.slow, "ms", limit=34)
