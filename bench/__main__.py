@@ -12,7 +12,7 @@ from bench import report
 from bench.machine import describe
 from tests.support.processes import ROOT
 
-MEASUREMENTS = ("tokens", "first_token", "processes", "connections", "slow_replies", "turns")
+MEASUREMENTS = ("tokens", "first_token", "processes", "connections", "slow_replies", "turns", "page")
 VERSIONS = ("flask-socketio", "python-socketio", "celery", "gevent", "redis", "openai", "gunicorn")
 
 

@@ -303,7 +303,7 @@ class Activity(Said):
 
     conversation_id: str
     title: str
-    state: State
+    state: State | Literal["deleted"]
     updated_at: str
 
 

@@ -4,6 +4,7 @@ import { createApp } from './app/app.js';
 import { byId } from './lib/dom.js';
 import { createAnnouncer } from './view/announcer.js';
 import { createComposer } from './view/composer.js';
+import { createFocus } from './view/focus.js';
 import { bindKeyboard } from './view/keyboard.js';
 import { bindMoreMenu } from './view/more-menu.js';
 import { createSidebar } from './view/sidebar.js';
@@ -83,6 +84,7 @@ bindTheme(byId('theme'));
 bindMoreMenu(byId('more'), app.actions, app.look);
 bindKeyboard({ actions: app.actions, input: byId('input'), toggleSidebar: sidebar.toggle });
 
+const focus = createFocus({ input: byId('input'), main: byId('main') });
 let scheduled = false;
 
 function schedule() {
@@ -94,7 +96,7 @@ function schedule() {
 function draw() {
   scheduled = false;
   const look = app.look();
-  for (const view of views) view.render(look);
+  focus.keep(() => views.forEach((view) => view.render(look)));
 }
 
 app.subscribe(schedule);

@@ -17,7 +17,9 @@ NewPage = Callable[..., Page]
 
 @pytest.fixture(scope="package")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("e2e"), environ={"LEASE_SECONDS": "2", "SWEEP_SECONDS": "0.5"}) as stack:
+    prices = '{"small": {"input": 1000, "output": 2000}}'
+    environ = {"LEASE_SECONDS": "2", "SWEEP_SECONDS": "0.5", "PRICES": prices}
+    with Stack(tmp_path_factory.mktemp("e2e"), environ=environ) as stack:
         yield stack
 
 

@@ -99,6 +99,34 @@ def test_a_screen_reader_is_told_once_and_focus_stays(stack: Stack, new_page: Ne
     assert page.locator("[aria-live] .prose, .prose[aria-live]").count() == 0
 
 
+def test_what_takes_a_button_away_leaves_the_focus_near_it(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Once more"), Gate()
+    stack.model.answer(text, Script(words("The first.")), Script([*words("The second"), Hold(gate)]))
+    page = new_page()
+    ask_and_wait(page, text)
+    page.get_by_role("button", name="Answer again").focus()
+    page.keyboard.press("Enter")
+    row = page.locator(".row.reply").first
+    expect(row.locator(".prose")).to_have_text("The second")
+    expect(row).to_be_focused()
+    ask(page, question("Queued"))
+    page.get_by_role("button", name="Remove").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".row.reply").last.locator(".facts")).to_contain_text("Stopped")
+    expect(page.locator(".row.reply").last).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Answer again")).to_be_focused()
+    item = page.locator("#conversations .item")
+    item.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("menuitem", name="Rename").click()
+    page.get_by_label("Title").fill("Another name")
+    page.keyboard.press("Enter")
+    expect(item.get_by_role("link")).to_have_text("Another name")
+    expect(item.get_by_role("button")).to_be_focused()
+    gate.open()
+
+
 def test_a_phone_shows_all_of_it(stack: Stack, new_page: NewPage) -> None:
     text = question("Wide")
     stack.model.answer(

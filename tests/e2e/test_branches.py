@@ -33,6 +33,7 @@ def test_a_reply_is_answered_again_and_both_are_kept(stack: Stack, new_page: New
         expect(tab.locator(".row.reply .prose").first).to_have_text("The first.")
         expect(tab.locator(".row.said")).to_have_count(2)
         expect(tab.locator(".bubble").last).to_have_text(follow)
+    expect(back).to_be_focused()
     page.reload()
     expect(page.locator(".row.reply .prose").first).to_have_text("The first.")
     assert place(page, "reply", 0) == "1/2"

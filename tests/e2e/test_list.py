@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.chat import ask, ask_and_wait, box, question
+from tests.e2e.chat import answered, ask, ask_and_wait, box, question
 from tests.e2e.conftest import NewPage
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script, words
@@ -54,6 +54,45 @@ def test_a_conversation_is_renamed_and_deleted_and_had_back(stack: Stack, new_pa
     page.get_by_role("menuitem", name="Delete").click()
     page.reload()
     expect(entry(other, "A better name")).to_have_count(0)
+
+
+def test_another_device_sees_what_is_made_and_deleted(stack: Stack, new_page: NewPage) -> None:
+    page, device = new_page(), new_page("/healthz")
+    kept, gone = question("Kept"), question("Gone")
+    ask_and_wait(page, kept)
+    device.context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
+    device.goto("/")
+    expect(entry(device, "Kept")).to_have_count(1)
+    page.get_by_role("link", name="New chat").click()
+    ask_and_wait(page, gone)
+    expect(entry(device, "Gone")).to_have_count(1)
+    watching = new_page(page.url, like=device)
+    answered(watching, 1)
+    box(watching).fill("half a thought")
+    page.locator("#conversation-menu").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.reload()
+    for tab in (page, device, watching):
+        expect(entry(tab, "Gone")).to_have_count(0)
+        expect(entry(tab, "Kept")).to_have_count(1)
+    expect(watching).to_have_url(stack.webs[0].url + "/")
+    expect(box(watching)).to_have_value("half a thought")
+
+
+def test_two_tabs_delete_the_same(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    ask_and_wait(page, question("Twice"))
+    other = new_page(page.url, like=page)
+    answered(other, 1)
+    for tab in (page, other):
+        tab.locator("#conversation-menu").click()
+        tab.get_by_role("menuitem", name="Delete").click()
+        expect(tab.locator("#undo")).to_be_visible()
+    page.reload()
+    expect(other.locator("#undo")).to_be_hidden()
+    for tab in (page, other):
+        expect(entry(tab, "Twice")).to_have_count(0)
+        expect(tab.locator("#notice")).to_be_hidden()
 
 
 def test_instructions_are_sent_along(stack: Stack, new_page: NewPage) -> None:

@@ -2,11 +2,12 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
 from tests.e2e.conftest import NewPage
-from tests.support.stack import Stack
+from tests.support.processes import eventually
+from tests.support.stack import Stack, Web
 from tests.support.upstream import Gate, Hold, Script, words
 
 
@@ -87,3 +88,70 @@ def test_an_ended_session_is_said_and_nothing_typed_is_lost(stack: Stack, new_pa
     expect(box(page)).to_have_value("half a thought")
     box(page).press("Enter")
     answered(page, 1)
+
+
+def test_a_message_past_the_limit_waits_says_for_how_long_and_can_be_taken_back(
+    stack: Stack, new_page: NewPage
+) -> None:
+    web = Web("web-limited", {**stack.environ, "RATE_LIMIT": "1/8seconds"}, stack.folder)
+    web.start()
+    try:
+        eventually(web.is_up, "it is up", 60)
+        page = new_page(web.url)
+        online(page)
+        ask_and_wait(page, question("Allowed"))
+        text = question("Too soon")
+        ask(page, text)
+        row = page.locator(".row.said").last
+        expect(row).to_contain_text(re.compile(r"That was a lot at once; sent by itself in \d+ s"))
+        row.get_by_role("button", name="Take back").click()
+        expect(page.locator(".row.said")).to_have_count(1)
+        expect(box(page)).to_have_value(text)
+        expect(box(page)).to_be_focused()
+        box(page).press("Enter")
+        expect(row).to_contain_text("sent by itself")
+        answered(page, 2)
+        assert len(stack.model.requests(text)) == 1
+    finally:
+        web.kill()
+
+
+def test_a_provider_that_is_down_is_named_and_another_one_answers(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    page.get_by_label("Model").select_option(label="none")
+    text = question("Anybody there")
+    ask(page, text)
+    expect(page.locator(".stage")).to_contain_text("“dead” could not be reached; trying again", timeout=20_000)
+    answered(page, 1)
+    expect(page.locator(".problem")).to_contain_text("“dead” could not be reached")
+    page.get_by_label("Model").select_option(label="small")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".reply .facts")).to_contain_text("small")
+    expect(page.locator(".problem")).to_be_hidden()
+
+
+def test_what_replies_have_used_is_said_and_added_up(stack: Stack, new_page: NewPage) -> None:
+    def usage() -> list[str]:
+        page.get_by_role("button", name="More").click()
+        page.get_by_role("menuitem", name="Usage").click()
+        dialog = page.get_by_role("dialog", name="Usage")
+        expect(dialog).to_be_visible()
+        said = dialog.locator("dd").all_inner_texts()
+        page.keyboard.press("Escape")
+        return said
+
+    def asked() -> Locator:
+        text = question("Cheap")
+        stack.model.answer(text, Script(words("Seven tokens read, eleven written."), usage=(7, 11)))
+        return ask_and_wait(page, text)
+
+    page = new_page()
+    online(page)
+    assert usage() == ["Nothing used yet"]
+    for _ in range(2):
+        reply = asked()
+        expect(reply.locator(".facts")).to_have_text("small, chat · 18 tokens · $0.0290")
+    assert usage() == ["14 tokens read, 22 written · $0.0580"] * 2
+    page.get_by_role("link", name="New chat").click()
+    asked()
+    assert usage() == ["7 tokens read, 11 written · $0.0290", "21 tokens read, 33 written · $0.0870"]

@@ -155,3 +155,10 @@ test('reasoning grows beside the reply, and a later attempt clears both', () => 
   const anew = after([event(7, 'turn.started', { turn_id: 't1', attempt: 2 })], state);
   assert.deepEqual([anew.turns[0].reasoning, anew.turns[0].text], ['', '']);
 });
+
+test('what a reply has used is added to what the conversation has', () => {
+  const usage = { input_tokens: 7, output_tokens: 11, cost: 0.5 };
+  const finished = event(6, 'turn.finished', { turn_id: 't1', status: 'done', message: null, usage });
+  const state = [finished, finished].reduce(apply, empty({ id: 'c' }));
+  assert.deepEqual(state.conversation.usage, { input_tokens: 14, output_tokens: 22, cost: 1 });
+});

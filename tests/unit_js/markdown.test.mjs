@@ -4,13 +4,13 @@ import { test } from 'node:test';
 import { grown } from '../../static/js/view/markdown/fence.js';
 import {
   blocksOf,
-  continuesList,
   hasDefinitions,
   htmlOf,
   htmlOfOpen,
   isClosedCode,
   isCode,
 } from '../../static/js/view/markdown/parse.js';
+import { goesOn } from '../../static/js/view/markdown/parts.js';
 
 const open = (text) => htmlOfOpen(blocksOf(text).at(-1)).trim();
 
@@ -105,8 +105,8 @@ test('a long list is cut into parts, wherever it has got to, and counts on', () 
     parts.map(({ token }) => token.start),
     [1, 13, 25],
   );
-  assert.ok(continuesList(parts[0], parts[1]));
-  assert.ok(!continuesList(parts[0], blocksOf('- x')[0]));
+  assert.ok(goesOn(parts[0], parts[1]));
+  assert.ok(!goesOn(parts[0], blocksOf('- x')[0]));
 });
 
 test('code that goes on is the same as code that is parsed as a whole, and its end is left to the parser', () => {
@@ -119,3 +119,71 @@ test('code that goes on is the same as code that is parsed as a whole, and its e
   assert.equal(grown(grown(block, '``'), '`'), null);
   assert.equal(grown(blocksOf('```py')[0], '\n'), null);
 });
+
+// As the page does it: all but the last two blocks stay as they are.
+function streamed(text, step) {
+  let blocks = [];
+  for (let end = step; end < text.length + step; end += step) {
+    const settled = Math.max(0, blocks.length - 2);
+    const length = blocks.slice(0, settled).reduce((sum, { raw }) => sum + raw.length, 0);
+    const rest = blocksOf(text.slice(length, end), blocks[settled]?.prefix);
+    blocks = [...blocks.slice(0, settled), ...rest];
+  }
+  return blocks;
+}
+
+const LONG = {
+  sentences: 'Some **bold** words about `things` and [a link](https://example.com/x). Then more. '.repeat(200),
+  lines: 'A line with *emphasis* in it\n'.repeat(400),
+  quote: '> A line that somebody **said**\n'.repeat(400),
+  unbroken: 'c3VyZS4'.repeat(2000),
+  marks: '**bold '.repeat(2000),
+  brackets: '['.repeat(20000),
+  formulas: 'where $x_1^2$ and $y$ are such that $x+y=z$ holds, '.repeat(300),
+  table: `| a | b |\n|---|--:|\n${'| some words | **1** |\n'.repeat(300)}\nAfter it.`,
+  list: '1. one\n   - nested words\n   - and more of them\n\n   A paragraph.\n'.repeat(100),
+};
+
+for (const [name, text] of Object.entries(LONG)) {
+  test(`a long block is cut into parts, the same while it grows as at its end: ${name}`, () => {
+    const whole = blocksOf(text);
+    const raws = (blocks) => blocks.map(({ raw }) => raw);
+    assert.equal(raws(whole).join(''), text);
+    assert.ok(whole.every(({ raw }) => raw.length <= 6001));
+    for (const step of [97, 1511]) assert.deepEqual(raws(streamed(text, step)), raws(whole));
+  });
+}
+
+test('the rest of a table is drawn with its head, and is known to be the rest', () => {
+  const [first, second, ...others] = blocksOf(LONG.table);
+  assert.ok(goesOn(first, second));
+  assert.match(htmlOf(second), /<thead>[^]*<th align="right">b<[^]*<td align="right"><strong>1<\/strong><\/td>/);
+  assert.ok(!goesOn(others.at(-2), others.at(-1)));
+  assert.match(htmlOf(others.at(-1)), /^<p>After it.<\/p>/);
+});
+
+// What a model writes that has fallen into a loop, or wants to do harm.
+const ENDLESS = {
+  quotes: '>'.repeat(20_000),
+  lists: Array.from({ length: 300 }, (_, depth) => `${'  '.repeat(depth)}- x`).join('\n'),
+  listsInLine: '- '.repeat(5000),
+  emphasis: '*a '.repeat(10_000),
+  strong: '**a*'.repeat(5000),
+  links: '[a]('.repeat(10_000),
+  pictures: '![['.repeat(5000),
+  tags: '<b>'.repeat(10_000),
+  angles: '<'.repeat(20_000),
+  code: '`a'.repeat(10_000),
+  formulas: '$a\\('.repeat(10_000),
+  comments: '<!--'.repeat(10_000),
+  table: `${'|'.repeat(2000)}\n${'|-'.repeat(2000)}|\n${'|'.repeat(2000)}`,
+  empty: `${'\n'.repeat(20_000)}x`,
+};
+
+for (const [name, text] of Object.entries(ENDLESS)) {
+  test(`nothing is too deep or too long: ${name}`, { timeout: 60_000 }, () => {
+    const blocks = blocksOf(text);
+    assert.equal(blocks.map(({ raw }) => raw).join(''), text);
+    assert.doesNotThrow(() => blocks.forEach((block) => [htmlOf(block), htmlOfOpen(block)]));
+  });
+}

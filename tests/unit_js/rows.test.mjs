@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { apply, empty } from '../../static/js/model/conversation.js';
-import { inLane, rerouted, stillToShow, unsent } from '../../static/js/model/outbox.js';
+import { inLane, isShownBy, rerouted, stillToShow, unsent } from '../../static/js/model/outbox.js';
 import { placeAmongVersions, rowsOf } from '../../static/js/model/rows.js';
 import { event, reply, story, user } from './events.mjs';
 
@@ -81,15 +81,33 @@ test('an edited message stands in place of the old one and what followed it, bef
   assert.deepEqual(keys(seen, [{ ...edited, message_id: 'm9', turn_id: 't9' }]), ['said-null']);
 });
 
-test('a reply that is wanted anew gives way to its row at once, and the row to the new turn', () => {
+test('a reply that is wanted anew gives way at once, and its row is that of the new one', () => {
   const again = entry('x', null, { event: 'regenerate', target: 'r1', after: 'm1' });
-  assert.deepEqual(keys(after(story()), [again]), ['said-null', 'sending-x']);
   const acknowledged = { ...again, message_id: 'm1', turn_id: 't2' };
-  assert.deepEqual(keys(after(story()), [acknowledged]), ['said-null', 'sending-x']);
+  for (const one of [again, acknowledged]) {
+    const rows = rowsOf(after(story()), [one]);
+    assert.deepEqual(
+      rows.map(({ kind, key }) => [kind, key]),
+      [
+        ['user', 'said-null'],
+        ['asked', 'reply-m1'],
+      ],
+    );
+  }
   const queued = [...story(), event(7, 'turn.queued', { turn_id: 't2', message_id: 'm1', position: 0 })];
   for (const one of [again, acknowledged]) assert.deepEqual(keys(after(queued), [one]), ['said-null', 'reply-m1']);
   const done = event(8, 'turn.finished', { turn_id: 't2', status: 'done', message: reply('r2', 'm1', 't2') });
   assert.deepEqual(keys(after([...queued, done]), [acknowledged]), ['said-null', 'reply-m1']);
+});
+
+test('what was sent is over once the conversation has come that far, also if it shows another branch by then', () => {
+  const sent = entry('x', null, { event: 'regenerate', target: 'r1', after: 'm1', epoch: 'e1', seq: 7 });
+  const log = { id: 'c', epoch: 'e1', seq: 7 };
+  assert.ok(isShownBy(log, sent));
+  for (const other of [null, { ...log, seq: 6 }, { ...log, epoch: 'e2' }, { ...log, id: 'd' }]) {
+    assert.ok(!isShownBy(other, sent));
+  }
+  assert.ok(!isShownBy(log, entry('y', 'not acknowledged')));
 });
 
 test('a turn on a branch that is not shown has no row', () => {

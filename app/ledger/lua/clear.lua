@@ -21,6 +21,7 @@ make_room()
 local conversation = conversation_json()
 if a.delete then
   emit('conversation.deleted', ',"conversation":' .. conversation)
+  hint('deleted')
   redis.call('DEL', meta, turns, log)
   redis.call('ZREM', listings .. a.owner, a.conversation_id)
   redis.call('ZREM', expiry, a.conversation_id .. ' ' .. a.owner)

@@ -26,13 +26,16 @@ local function conversation_json()
 end
 
 -- Tells all of the owner's sockets, for lists and badges. A hint: it has no seq.
-local function announce(state)
-  local owner = field('owner')
-  redis.call('HSET', meta, 'state', state, 'updated_at', a.at)
-  redis.call('ZADD', listings .. owner, a.now, a.conversation_id)
-  publish('s:' .. owner, 'activity', cjson.encode({
+local function hint(state)
+  publish('s:' .. field('owner'), 'activity', cjson.encode({
     conversation_id = a.conversation_id, title = field('title'), state = state, updated_at = a.at,
   }))
+end
+
+local function announce(state)
+  redis.call('HSET', meta, 'state', state, 'updated_at', a.at)
+  redis.call('ZADD', listings .. field('owner'), a.now, a.conversation_id)
+  hint(state)
 end
 
 -- a: owner, epoch, settings

@@ -33,10 +33,11 @@ export function createApp() {
   const notify = {
     problem,
     clear,
-    gone: (id) => list.drop(id),
+    gone,
     deleted,
     begun,
     made,
+    reached: (log) => sending.settle(log),
     left: () => startNew({ replace: true }),
   };
   const drafts = createDrafts({ store });
@@ -95,8 +96,13 @@ export function createApp() {
     reading.open(conversation.id);
   }
 
-  function deleted(id) {
+  function gone(id) {
+    if (store.get().lane === id) drafts.inherit(id);
     list.drop(id);
+  }
+
+  function deleted(id) {
+    gone(id);
     if (store.get().lane === id) startNew({ replace: true });
   }
 

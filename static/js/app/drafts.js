@@ -1,7 +1,7 @@
 // What is typed and not sent, for each conversation; all new chats share one. A message that is being written anew has
 // its own, so that what was begun below it is kept.
 
-import { isNew } from '../model/lanes.js';
+import { isNew, newLane } from '../model/lanes.js';
 import * as storage from '../lib/storage.js';
 
 const DRAFT = 'draft.';
@@ -56,6 +56,15 @@ export function createDrafts({ store }) {
     store.set({ editing: { ...store.get().editing, [lane]: message_id } });
   }
 
+  // A conversation that somebody writes in is gone: what they wrote is not.
+  function inherit(lane) {
+    const own = DRAFT + lane;
+    const texts = [of(lane), at(own)];
+    stopEditing(lane);
+    put(own, '');
+    giveBack(newLane(''), [...new Set(texts)].filter(Boolean).join('\n\n'));
+  }
+
   // All that is typed anywhere moves to new chats' draft: the conversations it was meant for are out of reach.
   function gather(texts) {
     const keys = storage.keys(DRAFT);
@@ -66,5 +75,5 @@ export function createDrafts({ store }) {
     put(`${DRAFT}new`, found.join('\n\n'));
   }
 
-  return { of, set, giveBack, editing, edit, stopEditing, gather };
+  return { of, set, giveBack, editing, edit, stopEditing, inherit, gather };
 }

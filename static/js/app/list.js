@@ -17,7 +17,6 @@ export const UNDO = 8_000;
 
 const UNREAD = 'unread';
 const REMOVED = 'removed';
-const GONE = 'gone'; // for other tabs: no event tells those that have it only in their list
 const ENDED = new Set(['idle', 'failed']);
 
 export function createList({ store, link, notify }) {
@@ -25,7 +24,6 @@ export function createList({ store, link, notify }) {
   let undoTimer;
 
   store.set({ unread: storage.read(UNREAD) ?? [] });
-  storage.onWrite(GONE, (id) => drop(id));
 
   const put = (conversations) => store.set({ conversations });
 
@@ -57,6 +55,7 @@ export function createList({ store, link, notify }) {
   }
 
   function hear(activity) {
+    if (activity.state === 'deleted') return notify.deleted(activity.conversation_id);
     const { conversations, lane } = store.get();
     const at = conversations.findIndex(({ id }) => id === activity.conversation_id);
     const ended = ENDED.has(activity.state) && at >= 0 && !ENDED.has(conversations[at].state);
@@ -74,7 +73,13 @@ export function createList({ store, link, notify }) {
     if (log?.id === conversation.id && log.state) store.set({ log: withState(log, { ...log.state, conversation }) });
   }
 
-  const drop = (id) => put(store.get().conversations.filter((known) => known.id !== id));
+  function drop(id) {
+    const { conversations, search, removed } = store.get();
+    const others = (all) => all && all.filter((known) => known.id !== id);
+    store.set({ conversations: others(conversations), search: { ...search, found: others(search.found) } });
+    markUnread(id, false);
+    if (removed?.id === id) forgetRemoval();
+  }
 
   async function tell(event, conversation_id) {
     try {
@@ -117,9 +122,8 @@ export function createList({ store, link, notify }) {
   function finishRemoval() {
     const { removed } = store.get();
     if (!removed) return;
-    forgetRemoval();
     drop(removed.id);
-    tell('delete_conversation', removed.id).then(() => storage.write(GONE, removed.id));
+    tell('delete_conversation', removed.id);
   }
 
   function forgetRemoval() {
@@ -132,7 +136,6 @@ export function createList({ store, link, notify }) {
   function removeNow() {
     const id = store.get().removed?.id ?? storage.read(REMOVED);
     if (!id) return;
-    storage.write(GONE, id);
     api.deleteInPassing(id).then(
       () => storage.erase(REMOVED),
       () => {}, // Tried again with the next start.

@@ -63,6 +63,7 @@ export function createReading({ store, link, notify }) {
 
   function take({ log, gap }) {
     store.set({ log });
+    notify.reached(log);
     if (log.state?.deleted) notify.deleted(log.id);
     else if (gap) heal();
   }

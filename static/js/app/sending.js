@@ -20,7 +20,7 @@ export function createSending({ store, link, reading, settings, drafts, notify }
   const change = (update, ...rest) => store.set({ outbox: update(store.get().outbox, ...rest) });
 
   function keep(entry) {
-    const { message_id, turn_id, note, ...kept } = entry;
+    const { message_id, turn_id, epoch, seq, note, ...kept } = entry;
     storage.write(KEPT + entry.client_id, kept);
   }
 
@@ -102,7 +102,7 @@ export function createSending({ store, link, reading, settings, drafts, notify }
   function accepted(entry, { conversation_id, message_id, turn_id, epoch, seq }) {
     const { client_id, lane } = entry;
     storage.erase(KEPT + client_id);
-    change(outbox.amend, client_id, { message_id, turn_id, note: null });
+    change(outbox.amend, client_id, { message_id, turn_id, epoch, seq, note: null });
     if (isNew(lane)) {
       change(outbox.rerouted, lane, conversation_id);
       outbox
@@ -112,7 +112,14 @@ export function createSending({ store, link, reading, settings, drafts, notify }
       if (store.get().lane === lane) notify.begun({ conversation_id, epoch }, entry.settings);
       drain(conversation_id);
     }
+    settle(store.get().log);
     setTimeout(() => forget(client_id, conversation_id, seq), EVENT_GRACE);
+  }
+
+  // The conversation has come to where it shows what was sent: how it goes on is its own affair.
+  function settle(log) {
+    const shown = store.get().outbox.filter((entry) => outbox.isShownBy(log, entry));
+    for (const { client_id } of shown) change(outbox.without, client_id);
   }
 
   // By now the message has been seen as an event; if not, it is asked for.
@@ -148,5 +155,5 @@ export function createSending({ store, link, reading, settings, drafts, notify }
     return left.map(({ text }) => text).filter(Boolean);
   }
 
-  return { send, edit, regenerate, resume, takeBack, giveUp };
+  return { send, edit, regenerate, resume, settle, takeBack, giveUp };
 }

@@ -26,13 +26,6 @@ export function erase(key) {
   }
 }
 
-// Hears of what other tabs write there.
-export function onWrite(key, listener) {
-  addEventListener('storage', (event) => {
-    if (event.key === PREFIX + key && event.newValue !== null) listener(JSON.parse(event.newValue));
-  });
-}
-
 export function keys(start) {
   try {
     return Object.keys(localStorage)

@@ -90,9 +90,10 @@ const CHANGES = {
     turns: amend(withTurn(state, turn_id), turn_id, () => ({ retrying: { reason, delay, at } })),
   }),
 
-  'turn.finished': ({ messages, turns }, event) => {
+  'turn.finished': ({ conversation, messages, turns }, event) => {
     const reply = event.message ?? unsavedReply(turns, event);
     return {
+      conversation: event.usage ? { ...conversation, usage: sumOf(conversation.usage, event.usage) } : conversation,
       messages: reply ? place(messages, reply) : messages,
       turns: turns.filter(({ turn_id }) => turn_id !== event.turn_id),
     };
@@ -127,6 +128,12 @@ function withTurn({ messages, turns }, turn_id) {
   if (turns.some((turn) => turn.turn_id === turn_id)) return turns;
   const asked = messages.findLast((message) => message.role === 'user' && message.turn_id === turn_id);
   return [...turns, newTurn({ turn_id, message_id: asked?.id, status: 'running' })];
+}
+
+// A conversation's usage is that of all its replies.
+function sumOf(before, usage) {
+  const parts = ['input_tokens', 'output_tokens', 'cost'].map((part) => [part, (before?.[part] ?? 0) + (usage[part] ?? 0)]);
+  return Object.fromEntries(parts);
 }
 
 function amend(turns, turn_id, change) {

@@ -5,7 +5,8 @@
 //   event       send_message; edit_message, where target is the message that it replaces; or regenerate, where target is
 //               the reply that is wanted anew and there is no text
 //   after       the last message that will still be shown above it
-//   message_id  set, as turn_id, once the server has acknowledged it
+//   message_id  set, as turn_id, once the server has acknowledged it; and epoch and seq: from there on the conversation
+//               shows it, or has gone on to another branch since
 //   note        why it is not through yet: {words, until?}
 
 export const inLane = (outbox, lane) => outbox.filter((entry) => entry.lane === lane);
@@ -16,6 +17,8 @@ export const amend = (outbox, client_id, change) =>
   outbox.map((entry) => (entry.client_id === client_id ? { ...entry, ...change } : entry));
 
 export const without = (outbox, client_id) => outbox.filter((entry) => entry.client_id !== client_id);
+
+export const isShownBy = (log, { lane, epoch, seq }) => log?.id === lane && log.epoch === epoch && log.seq >= seq;
 
 // A new chat has become a conversation: what was queued behind its first message goes there too.
 export const rerouted = (outbox, lane, conversation_id) =>

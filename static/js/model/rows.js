@@ -1,5 +1,6 @@
 // What the transcript shows, from top to bottom. Pure. A row keeps its key for as long as it stands in the same place: a
-// streamed reply and the saved one that replaces it are one row, and so are the versions of a message.
+// streamed reply and the saved one that replaces it are one row, and so are the versions of a message, also of one that is
+// only asked for.
 
 import { stillToShow } from './outbox.js';
 
@@ -20,7 +21,7 @@ export function rowsOf(state, outbox, { editing = null, online = true } = {}) {
       if (live.has(message.id)) rows.push(live.get(message.id));
     }
   }
-  return [...rows, ...entries.map((entry) => sendingRow(entry, online))];
+  return [...rows, ...entries.map((entry) => (entry.event === 'regenerate' ? askedRow : sendingRow)(entry, online))];
 }
 
 // What will be replaced is not shown any more, from the moment it was asked for.
@@ -35,6 +36,8 @@ const saidRow = (message, editing) => ({ kind: 'user', key: `said-${message.pare
 const liveRow = (turn, ahead) => ({ kind: 'live', key: `reply-${turn.message_id}`, turn, ahead });
 
 const replyRow = (message) => ({ kind: 'reply', key: `reply-${message.parent_id}`, message });
+
+const askedRow = (entry, online) => ({ kind: 'asked', key: `reply-${entry.after}`, entry, online });
 
 const sendingRow = (entry, online) => ({ kind: 'sending', key: `sending-${entry.client_id}`, entry, online });
 

@@ -2,12 +2,10 @@
 
 import { h, setText } from '../lib/dom.js';
 import { choiceOf, groupsOf, sameChoice } from '../model/models.js';
+import { HAS_KEYBOARD } from './focus.js';
 
 // Safari ends the composition before it tells of the key that ended it; only this old code gives it away.
 const COMPOSING = 229;
-
-// On a touch screen, focus would bring up the keyboard over half of the page.
-const HAS_KEYBOARD = matchMedia('(hover: hover) and (pointer: fine)');
 
 export function createComposer(
   { form, input, sendButton, stopButton, memory, model, notice, noticeText, dismiss, editStrip, editCancel },

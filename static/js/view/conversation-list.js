@@ -10,53 +10,77 @@ const SHOWN = ['conversations', 'cursor', 'lane', 'search', 'unread'];
 
 export function createConversationList({ list }, actions) {
   let shown = {};
+  const onMore = actions.moreConversations;
+  const moreButton = h('button', { type: 'button', class: 'button quiet', onclick: onMore }, 'Show more');
+  let items = new Map(); // by conversation: who has opened a menu there comes back to the same button
 
   function render(look) {
     if (SHOWN.every((part) => same(look[part], shown[part]))) return;
     shown = look;
     const { search } = look;
-    keepingFocus(list, () => list.replaceChildren(...(search.query.trim() ? found(look) : all(look))));
+    const before = items;
+    items = new Map();
+    const itemFor = (conversation, ...rest) => {
+      const { id } = conversation;
+      items.set(id, before.get(id) ?? new Item(id, actions));
+      return items.get(id).update(conversation, ...rest);
+    };
+    keepingFocus(list, () => list.replaceChildren(...(search.query.trim() ? found : all)(look, itemFor)));
   }
 
-  function all({ conversations, cursor, lane, unread }) {
+  function all({ conversations, cursor, lane, unread }, itemFor) {
     if (!conversations.length) return [h('p', { class: 'list-empty' }, 'Your conversations will be listed here.')];
     const groups = Map.groupBy(conversations, ({ updated_at }) => dayGroup(updated_at));
-    const parts = [...groups].map(([name, members]) => group(name, members, lane, unread));
-    if (!cursor) return parts;
-    const onclick = actions.moreConversations;
-    return [...parts, h('button', { type: 'button', class: 'button quiet', onclick }, 'Show more')];
+    const parts = [...groups].map(([name, members]) => group(name, members, lane, unread, itemFor));
+    return cursor ? [...parts, moreButton] : parts;
   }
 
-  function found({ search: { found: conversations }, lane, unread }) {
+  function found({ search: { found: conversations }, lane, unread }, itemFor) {
     if (!conversations) return [h('p', { class: 'list-empty' }, 'Searching…')];
     const none = h('p', { class: 'list-empty', role: 'status' }, 'Nothing was found.');
-    return conversations.length ? [group('Found', conversations, lane, unread)] : [none];
+    return conversations.length ? [group('Found', conversations, lane, unread, itemFor)] : [none];
   }
 
-  function group(name, members, lane, unread) {
-    const items = members.map((one) => item(one, one.id === lane, unread.includes(one.id)));
-    return h('section', { class: 'list-group' }, h('h2', {}, name), h('ul', {}, ...items));
-  }
-
-  function item(conversation, current, isUnread) {
-    const { id, title, match } = conversation;
-    const name = title || 'New chat';
-    const state = isUnread && conversation.state === 'idle' ? 'unread' : conversation.state;
-    const mark = MARKS[state];
-    const link = h(
-      'a',
-      { href: `/c/${encodeURIComponent(id)}`, 'data-id': id, 'data-focus': id, 'aria-current': current && 'page' },
-      h('span', { class: 'item-title', dir: 'auto' }, name),
-      match ? h('span', { class: 'item-match', dir: 'auto' }, match.text) : null,
-      mark ? h('span', { class: 'mark', 'data-state': state, role: 'img', 'aria-label': mark, title: mark }) : null,
-    );
-    const more = button('more', `Actions for ${name}`, () => openConversationMenu(more, conversation, actions));
-    more.setAttribute('aria-haspopup', 'menu');
-    more.dataset.focus = `${id} menu`;
-    return h('li', { class: current ? 'item current' : 'item' }, link, more);
+  function group(name, members, lane, unread, itemFor) {
+    const rows = members.map((one) => itemFor(one, one.id === lane, unread.includes(one.id)));
+    return h('section', { class: 'list-group' }, h('h2', {}, name), h('ul', {}, ...rows));
   }
 
   return { render };
+}
+
+class Item {
+  #conversation = null;
+  #link;
+  #more;
+  #element;
+
+  constructor(id, actions) {
+    this.#link = h('a', { href: `/c/${encodeURIComponent(id)}`, 'data-id': id });
+    this.#more = button('more', '', () => openConversationMenu(this.#more, this.#conversation, actions));
+    this.#more.setAttribute('aria-haspopup', 'menu');
+    this.#element = h('li', { class: 'item' }, this.#link, this.#more);
+  }
+
+  update(conversation, current, isUnread) {
+    this.#conversation = conversation;
+    const { title, match } = conversation;
+    const name = title || 'New chat';
+    const state = isUnread && conversation.state === 'idle' ? 'unread' : conversation.state;
+    const mark = MARKS[state];
+    this.#element.classList.toggle('current', current);
+    if (current) this.#link.setAttribute('aria-current', 'page');
+    else this.#link.removeAttribute('aria-current');
+    const parts = [
+      h('span', { class: 'item-title', dir: 'auto' }, name),
+      match && h('span', { class: 'item-match', dir: 'auto' }, match.text),
+      mark && h('span', { class: 'mark', 'data-state': state, role: 'img', 'aria-label': mark, title: mark }),
+    ];
+    this.#link.replaceChildren(...parts.filter(Boolean));
+    this.#more.setAttribute('aria-label', `Actions for ${name}`);
+    this.#more.title = `Actions for ${name}`;
+    return this.#element;
+  }
 }
 
 // The list that is shown is filtered anew for each look: what counts is what is in it.
@@ -64,9 +88,9 @@ const same = (a, b) => a === b || (Array.isArray(a) && a.length === b?.length &&
 
 // The list is drawn anew when it changes; whoever is in it with the keyboard must not be thrown out.
 function keepingFocus(list, draw) {
-  const key = list.contains(document.activeElement) && document.activeElement.dataset.focus;
+  const held = list.contains(document.activeElement) ? document.activeElement : null;
   const { scrollTop } = list;
   draw();
   list.scrollTop = scrollTop;
-  if (key) list.querySelector(`[data-focus="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  if (held?.isConnected) held.focus({ preventScroll: true });
 }

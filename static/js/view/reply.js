@@ -6,10 +6,11 @@ import { copyButton } from './copy.js';
 import { Countdown } from './countdown.js';
 import { Prose } from './markdown/prose.js';
 import { Reasoning } from './reasoning.js';
-import { stageOf } from './stage.js';
+import { stageOf, wayOf } from './stage.js';
 import { Versions } from './versions.js';
 
 export class Reply {
+  #actions;
   #reasoning = new Reasoning();
   #body = h('div', { class: 'prose', dir: 'auto' });
   #prose = new Prose(this.#body);
@@ -26,13 +27,14 @@ export class Reply {
   #article;
   #text = '';
   #message = null;
-  #turn = null;
+  #takeBack = null;
   element = h('li', { class: 'row reply' });
 
   constructor(actions) {
+    this.#actions = actions;
     this.#cancel = h(
       'button',
-      { type: 'button', class: 'button small', onclick: () => actions.stop(this.#turn.turn_id) },
+      { type: 'button', class: 'button small', onclick: () => this.#takeBack() },
       'Remove',
     );
     this.#stage = h(
@@ -65,28 +67,31 @@ export class Reply {
     this.element.append(this.#article, this.#foot);
   }
 
-  update({ kind, turn, message, ahead }) {
-    const live = kind === 'live';
-    const { text, reasoning } = live ? turn : message;
+  // `entry`: it is asked for, and the server has not said yes. `turn`: it waits or is written. `message`: it is saved.
+  update({ entry = null, turn = null, message = null, ahead, online }) {
+    const live = !message;
+    const { text, reasoning } = message ?? turn ?? {};
     this.#text = text ?? '';
-    this.#turn = turn ?? null;
-    this.#message = message ?? null;
+    this.#message = message;
     this.#reasoning.update(reasoning ?? '', live && !this.#text);
     this.#prose.update(this.#text, !live);
     this.#body.hidden = !this.#text;
     this.element.classList.toggle('streaming', live);
+    this.element.classList.toggle('waiting', turn?.status === 'waiting');
     if (live) this.element.classList.add('streamed');
     this.#article.setAttribute('aria-busy', String(live));
     this.#foot.hidden = live;
-    this.#showStage(live ? stageOf(turn, ahead) : null);
+    if (entry) this.#showStage(wayOf(entry, online, 'Asking again…'), () => this.#actions.takeBack(entry.client_id));
+    else this.#showStage(turn && stageOf(turn, ahead), () => this.#actions.stop(turn.turn_id));
     if (!live) this.#showResult(message);
     else this.#problem.hidden = true;
   }
 
-  #showStage(stage) {
+  #showStage(stage, takeBack) {
+    this.#takeBack = takeBack;
     this.#stage.hidden = !stage;
     if (!stage) return this.#countdown.stop();
-    this.#cancel.hidden = !stage.removable;
+    this.#cancel.hidden = !stage.revocable;
     this.#countdown.show(stage.words, stage.until);
   }
 

@@ -3,6 +3,6 @@
 import { Reply } from './reply.js';
 import { Said } from './said.js';
 
-const KINDS = { user: Said, sending: Said, live: Reply, reply: Reply };
+const KINDS = { user: Said, sending: Said, asked: Reply, live: Reply, reply: Reply };
 
 export const createRow = (kind, actions) => new KINDS[kind](actions);

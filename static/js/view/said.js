@@ -2,7 +2,8 @@
 
 import { button, h, setText } from '../lib/dom.js';
 import { copyButton } from './copy.js';
-import { Countdown, inSeconds } from './countdown.js';
+import { Countdown } from './countdown.js';
+import { wayOf } from './stage.js';
 import { Versions } from './versions.js';
 
 export class Said {
@@ -38,9 +39,7 @@ export class Said {
   update({ kind, message = null, entry = null, editing = false, online = true }) {
     this.#message = message;
     this.#entry = entry;
-    const text = (message ?? entry).text;
-    this.#bubble.hidden = text === null;
-    if (text !== null) setText(this.#bubble, text);
+    setText(this.#bubble, (message ?? entry).text);
     this.element.classList.toggle('sending', kind === 'sending');
     this.element.classList.toggle('editing', editing);
     this.#foot.hidden = kind === 'sending';
@@ -51,10 +50,8 @@ export class Said {
   #showNote(entry, online) {
     this.#note.hidden = !entry || entry.message_id !== null;
     if (this.#note.hidden) return this.#countdown.stop();
-    const { note, event } = entry;
-    this.#takeBack.hidden = !note?.revocable;
-    if (!online) this.#countdown.show(() => 'Sent when there is a connection');
-    else if (note) this.#countdown.show((left) => `${note.words}${inSeconds(left)}`, note.until);
-    else this.#countdown.show(() => (event === 'regenerate' ? 'Asking again…' : 'Sending…'));
+    const { words, until, revocable } = wayOf(entry, online, 'Sending…');
+    this.#takeBack.hidden = !revocable;
+    this.#countdown.show(words, until);
   }
 }

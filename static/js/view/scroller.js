@@ -10,6 +10,7 @@ export function createScroller({ scroller, content, jump }, { onTop }) {
 
   function setFollowing(value) {
     following = value;
+    if (value && document.activeElement === jump) scroller.focus({ preventScroll: true });
     jump.hidden = value;
     if (value) markUnread(false);
   }
@@ -21,7 +22,12 @@ export function createScroller({ scroller, content, jump }, { onTop }) {
 
   function toEnd() {
     setFollowing(true);
-    scroller.scrollTop = scroller.scrollHeight;
+    follow();
+  }
+
+  // Where nothing has been said, what is to be read stands at the top.
+  function follow() {
+    if (content.querySelector('.row')) scroller.scrollTop = scroller.scrollHeight;
   }
 
   scroller.addEventListener(
@@ -40,7 +46,7 @@ export function createScroller({ scroller, content, jump }, { onTop }) {
 
   // Runs after layout and before paint: the end never leaves the screen, not even for a frame.
   const keep = new ResizeObserver(() => {
-    if (following) scroller.scrollTop = scroller.scrollHeight;
+    if (following) follow();
   });
   keep.observe(content);
   keep.observe(scroller);

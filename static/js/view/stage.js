@@ -1,12 +1,19 @@
-// Where a reply is that has not begun yet, or has begun anew: {words(seconds left), until?, removable?} or null.
+// Where a reply is that has not begun yet, or has begun anew: {words(seconds left), until?, revocable?} or null.
 
 import { inSeconds } from './countdown.js';
 
 export function stageOf({ status, attempt, text, reasoning, retrying }, ahead) {
   if (retrying) return retryingStage(retrying);
-  if (status === 'waiting') return { words: () => placeInQueue(ahead), removable: true };
+  if (status === 'waiting') return { words: () => placeInQueue(ahead), revocable: true };
   if (attempt > 1) return { words: () => 'Taken over by another worker, and begun anew' };
   return text || reasoning ? null : { words: () => 'Waiting for the first word' };
+}
+
+// How far something is that is still to be acknowledged.
+export function wayOf({ note }, online, usually) {
+  if (!online) return { words: () => 'Sent when there is a connection' };
+  if (!note) return { words: () => usually };
+  return { words: (left) => `${note.words}${inSeconds(left)}`, until: note.until, revocable: note.revocable };
 }
 
 const placeInQueue = (ahead) =>

@@ -5,13 +5,24 @@
 const INLINE = [/^\$\$([^$\n]+?)\$\$/, /^\$(?![\s$])((?:\\[^]|[^\\$\n])+?)(?<!\s)\$(?!\d)/, /^\\\(([^]+?)\\\)/];
 const DISPLAY = [/^ {0,3}\$\$([^]+?)\$\$[ \t]*(?:\n+|$)/, /^ {0,3}\\\[([^]+?)\\\][ \t]*(?:\n+|$)/];
 
+// The parser asks after each piece of text. To look through all that follows would cost the square of its length.
+const AHEAD = 500;
+
+function nextFormula(source) {
+  const near = source.slice(0, AHEAD);
+  const at = near.search(/\$|\\\(/);
+  if (at >= 0) return at;
+  return near.length < AHEAD ? undefined : Math.max(near.lastIndexOf(' '), near.lastIndexOf('\n')) + 1 || AHEAD;
+}
+
 const match = (patterns, source) => patterns.map((pattern) => pattern.exec(source)).find(Boolean);
 
 export const formulas = (escape) => [
   {
     name: 'display',
     level: 'block',
-    start: (source) => /(?:^|\n) {0,3}(?:\$\$|\\\[)/.exec(source)?.index,
+    // A paragraph ends with an empty line at the latest: further on it is no concern of it.
+    start: (source) => /(?:^|\n) {0,3}(?:\$\$|\\\[)/.exec(source.split('\n\n', 1)[0])?.index,
     tokenizer(source) {
       const found = match(DISPLAY, source);
       return found && { type: 'display', raw: found[0], tex: found[1].trim() };
@@ -21,7 +32,7 @@ export const formulas = (escape) => [
   {
     name: 'formula',
     level: 'inline',
-    start: (source) => /\$|\\\(/.exec(source)?.index,
+    start: nextFormula,
     tokenizer(source) {
       const found = match(INLINE, source);
       return found && { type: 'formula', raw: found[0], tex: found[1].trim() };

@@ -1,8 +1,9 @@
 // Markdown to blocks, and a block to HTML (not yet sanitised). Needs no document.
 
-import { Marked } from '../../../vendor/marked/marked.esm.js';
+import { Lexer, Marked, Tokenizer } from '../../../vendor/marked/marked.esm.js';
 import remend from '../../../vendor/remend/remend.js';
 import { formulas, withoutOpenFormula } from './formulas.js';
+import { inParts } from './parts.js';
 
 const escape = (text) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
@@ -28,44 +29,44 @@ const marked = new Marked({
   },
 });
 
+// A model that falls into a loop writes a thousand `>` in a row. Deeper than people can follow, they are text.
+const DEPTH = 16;
+
+class Shallow extends Tokenizer {
+  #depth = 0;
+
+  blockquote = (source) => this.#inside(super.blockquote, source);
+
+  list = (source) => this.#inside(super.list, source);
+
+  #inside(tokenize, source) {
+    if (this.#depth === DEPTH) return undefined;
+    this.#depth += 1;
+    try {
+      return tokenize.call(this, source);
+    } finally {
+      this.#depth -= 1;
+    }
+  }
+}
+
+marked.setOptions({ tokenizer: new Shallow() });
+
 // A row of cells that may yet turn out to be a table's head: until its rule is whole, it would show as a line of bars.
 const HEAD_OF_TABLE = /(?:^|\n) {0,3}\|[^\n]*(?:\n[ |:-]*)?$/;
 
-// [{raw, token}]: white space between blocks belongs to the one before it.
-export function blocksOf(text) {
-  const tokens = marked.lexer(text);
-  const { links } = tokens;
+// [{raw, token, links, prefix}]: white space between blocks belongs to the one before it. What is inside of them is read
+// when they are drawn. `prefix` stood before the text, and is none of it.
+export function blocksOf(text, prefix = '') {
+  const lexer = new Lexer(marked.defaults);
+  const { links } = lexer.tokens;
   const blocks = [];
-  for (const token of tokens.flatMap(inParts)) {
+  for (const token of lexer.blockTokens(prefix + text, lexer.tokens).flatMap(inParts)) {
     if (token.type === 'space' && blocks.length) blocks.at(-1).raw += token.raw;
-    else blocks.push({ raw: token.raw, token, links });
+    else blocks.push({ raw: token.raw, token, links, prefix: token.prefix });
   }
+  if (prefix && blocks.length) Object.assign(blocks[0], { raw: blocks[0].raw.slice(prefix.length), prefix });
   return blocks;
-}
-
-// A list can be as long as the whole reply. In parts, only its end is drawn again with every word.
-const PART = 12;
-
-function inParts(list) {
-  if (list.type !== 'list' || list.items.length <= PART) return [list];
-  const parts = [];
-  let rest = list.raw;
-  for (let at = 0; at < list.items.length; at += PART) {
-    const items = list.items.slice(at, at + PART);
-    const isLast = at + PART >= list.items.length;
-    const raw = isLast ? rest : items.map((item) => item.raw).join('');
-    // Nothing of the text may be lost between the parts; should it be, the list stays whole.
-    if (!rest.startsWith(raw)) return [list];
-    rest = rest.slice(raw.length);
-    parts.push({ ...list, items, raw, start: list.ordered ? Number(list.start) + at : '' });
-  }
-  return parts;
-}
-
-// Neighbours of one kind are always parts of one list: markdown would have made one of them.
-export function continuesList({ token: before }, { token }) {
-  const marker = ({ raw }) => /[-*+]|[.)]/.exec(raw)?.[0];
-  return before.type === 'list' && token.type === 'list' && marker(before) === marker(token);
 }
 
 export const isCode = ({ token }) => token.type === 'code' && token.codeBlockStyle !== 'indented';
@@ -76,14 +77,26 @@ export function isClosedCode({ raw }) {
   return fence !== undefined && last.length >= fence.length && last === fence[0].repeat(last.length);
 }
 
-export function htmlOf({ token, links }) {
-  return marked.parser(Object.assign([token], { links }));
+export function htmlOf({ raw, links, prefix = '' }) {
+  const lexer = new Lexer(marked.defaults);
+  lexer.tokens.links = links;
+  return orPlain(raw, () => marked.parser(lexer.lex(prefix + raw)));
 }
 
 // The HTML of a block that is still being written, as it will look if it ends well.
-export function htmlOfOpen({ raw, token }) {
-  const shown = token.type === 'paragraph' ? raw.replace(HEAD_OF_TABLE, '') : raw;
-  return marked.parse(remend(withoutOpenFormula(shown), { linkMode: 'text-only', images: false, katex: false }));
+export function htmlOfOpen({ raw, token, prefix = '' }) {
+  const shown = token.type === 'paragraph' ? raw.replace(HEAD_OF_TABLE, '') : prefix + raw;
+  const options = { linkMode: 'text-only', images: false, katex: false };
+  return orPlain(shown, () => marked.parse(remend(withoutOpenFormula(shown), options)));
+}
+
+// What the parser cannot cope with is shown as it was written.
+function orPlain(text, html) {
+  try {
+    return html();
+  } catch {
+    return `<p>${escape(text)}</p>`;
+  }
 }
 
 // A link target that is defined below its use changes blocks that seemed finished.

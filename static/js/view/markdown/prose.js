@@ -3,7 +3,8 @@
 import { h } from '../../lib/dom.js';
 import { CodeBlock } from './code.js';
 import { grown } from './fence.js';
-import { blocksOf, continuesList, hasDefinitions, htmlOf, htmlOfOpen, isClosedCode, isCode } from './parse.js';
+import { blocksOf, hasDefinitions, htmlOf, htmlOfOpen, isClosedCode, isCode } from './parse.js';
+import { goesOn } from './parts.js';
 import { fragmentOf } from './sanitize.js';
 import { typeset } from './typeset.js';
 
@@ -22,7 +23,9 @@ export class Prose {
     this.element = element;
   }
 
-  update(text, finished) {
+  update(source, finished) {
+    // As the parser counts: otherwise what is left of the text would be looked for in the wrong place.
+    const text = source.replace(/\r\n?/g, '\n');
     if (text === this.#text && finished === this.#finished) return;
     if (!text.startsWith(this.#text) || (finished && hasDefinitions(text))) this.#truncate(0);
     const added = text.slice(this.#text.length);
@@ -32,12 +35,12 @@ export class Prose {
 
     const settled = Math.max(0, this.#blocks.length - UNDECIDED);
     const start = this.#blocks.slice(0, settled).reduce((length, { raw }) => length + raw.length, 0);
-    const parsed = blocksOf(text.slice(start));
+    const parsed = blocksOf(text.slice(start), this.#blocks[settled]?.prefix);
     this.#truncate(settled + parsed.length);
     parsed.forEach((block, index) => {
       const open = !finished && index === parsed.length - 1 && !isClosedCode(block);
       const before = this.#blocks[settled + index - 1];
-      this.#block(settled + index).update(block, open, before?.goesOnIn(block));
+      this.#block(settled + index).update(block, open, before?.goesOnIn(block) ? before : null);
     });
   }
 
@@ -52,7 +55,7 @@ export class Prose {
   }
 
   #truncate(length) {
-    for (const surplus of this.#blocks.splice(length)) surplus.element.remove();
+    for (const surplus of this.#blocks.splice(length)) surplus.remove();
     while (this.element.lastElementChild?.childElementCount === 0) this.element.lastElementChild.remove();
   }
 }
@@ -63,19 +66,31 @@ class Block {
   #block = null;
   #open = null;
   #code = null;
+  #table = null; // that it is, or that it is the rest of
+  #rows = [];
 
-  update(block, open, isRest = false) {
+  // `before` is the block that this one is the rest of, if any.
+  update(block, open, before = null) {
     if (block.raw === this.raw && open === this.#open) return;
     this.raw = block.raw;
     this.#block = block;
     this.#open = open;
     this.element.dataset.type = block.token.type;
-    this.element.classList.toggle('rest', isRest);
+    this.element.classList.toggle('rest', before !== null);
     if (isCode(block)) this.#drawCode(block.token, open);
-    else this.#drawMarkup(block, open);
+    else this.#drawMarkup(block, open, before);
   }
 
-  goesOnIn = (block) => continuesList(this.#block, block);
+  remove() {
+    this.element.remove();
+    this.#rows.forEach((rows) => rows.remove());
+  }
+
+  get prefix() {
+    return this.#block.prefix;
+  }
+
+  goesOnIn = (block) => goesOn(this.#block, block);
 
   // Whether it is code that goes on.
   grow(added) {
@@ -93,9 +108,13 @@ class Block {
     if (!open) this.#code.colour();
   }
 
-  #drawMarkup(block, open) {
+  #drawMarkup(block, open, before) {
     this.#code = null;
     const fragment = fragmentOf(open ? htmlOfOpen(block) : htmlOf(block));
+    this.#table = before?.#table ?? fragment.querySelector(':scope > table');
+    this.#rows.forEach((rows) => rows.remove());
+    this.#rows = [];
+    if (before?.#table) return this.#drawRows(fragment);
     for (const table of fragment.querySelectorAll('table')) {
       const frame = h('div', { class: 'table-scroll', tabindex: 0, role: 'region', 'aria-label': 'Table' });
       table.replaceWith(frame);
@@ -104,6 +123,14 @@ class Block {
     for (const pre of fragment.querySelectorAll('pre')) replacePre(pre, open);
     typeset(fragment.querySelectorAll('code.math'));
     this.element.replaceChildren(fragment);
+  }
+
+  // The rest of a table stands in the table, so that its columns are the same.
+  #drawRows(fragment) {
+    this.element.replaceChildren();
+    this.#rows = [...fragment.querySelectorAll('tbody')];
+    for (const rows of this.#rows) typeset(rows.querySelectorAll('code.math'));
+    this.#table.append(...this.#rows);
   }
 }
 

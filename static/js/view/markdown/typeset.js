@@ -3,6 +3,10 @@
 // Longer than this, it is no formula.
 const MAX_LENGTH = 10_000;
 
+// A paragraph that is still being written is drawn with every word; its formulas are set once.
+const KEPT = 300;
+const set = new Map();
+
 let formula = null;
 
 export function typeset(slots) {
@@ -18,11 +22,18 @@ async function load() {
 }
 
 function put(slot) {
-  const tex = slot.textContent;
-  const node = tex.length <= MAX_LENGTH ? formula(tex, slot.classList.contains('display')) : null;
-  if (!node) return;
+  const { className, textContent: tex } = slot;
+  const known = set.get(className + tex) ?? made(className, tex);
+  if (known) slot.replaceWith(known.cloneNode(true));
+}
+
+function made(className, tex) {
+  const node = tex.length <= MAX_LENGTH ? formula(tex, className === 'math display') : null;
+  if (!node) return null;
   const place = document.createElement('span');
-  place.className = slot.className;
+  place.className = className;
   place.append(node);
-  slot.replaceWith(place);
+  set.set(className + tex, place);
+  if (set.size > KEPT) set.delete(set.keys().next().value);
+  return place;
 }
