@@ -82,6 +82,9 @@ OPERATIONS: dict[str, Operation] = {
         "Chooses the branch that a message is on", {200: schemas.Conversation}, errors=ONE
     ),
     f"POST {_C}/turns/{{turn_id}}/stop": Operation("Ends a turn", {200: schemas.TurnStatus}, errors=ONE),
+    f"GET {_C}/turns": Operation(
+        "What is not answered yet, in its order, and how long it is likely to wait", {200: schemas.Queued}, errors=ONE
+    ),
     f"GET {_C}/events": Operation(
         "The conversation's events as they come; resumed by `Last-Event-ID`, else a `snapshot` first",
         {200: "text/event-stream"},

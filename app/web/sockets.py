@@ -65,6 +65,7 @@ class Sockets:
             self.edit_message,
             self.select_branch,
             self.stop_turn,
+            self.list_turns,
             self.configure_conversation,
             self.clear_conversation,
             self.delete_conversation,
@@ -116,6 +117,9 @@ class Sockets:
 
     def stop_turn(self, owner: str, asked: StopTurn) -> Answer:
         return self._chat.stop(owner, asked.conversation_id, asked.turn_id)
+
+    def list_turns(self, owner: str, asked: ConversationRef) -> Answer:
+        return {"turns": self._chat.turns(owner, asked.conversation_id)}
 
     def configure_conversation(self, owner: str, asked: ConfigureConversation) -> Answer:
         changes = asked.given()

@@ -48,6 +48,10 @@ def add_turns(api: Blueprint, services: WebServices) -> None:
         ledger.select(g.session.id, conversation_id, asked.message_id)
         return jsonify(ledger.show(g.session.id, conversation_id))
 
+    @api.get("/conversations/<conversation_id>/turns")
+    def list_turns(conversation_id: str) -> Response:
+        return jsonify({"turns": chat.turns(g.session.id, conversation_id)})
+
     @api.get("/conversations/<conversation_id>/events")
     def stream_events(conversation_id: str) -> Response:
         follower = Follower(services, g.session, address_of(request), conversation_id)

@@ -62,6 +62,7 @@ ABOUT_ONE: dict[str, Callable[[Ids], dict[str, Any]]] = {
         "client_id": client_id(),
     },
     "select_branch": lambda ids: {"conversation_id": ids.conversation, "message_id": ids.reply},
+    "list_turns": lambda ids: {"conversation_id": ids.conversation},
     "stop_turn": lambda ids: {"conversation_id": ids.conversation, "turn_id": ids.turn},
     "configure_conversation": lambda ids: {"conversation_id": ids.conversation, "title": "x"},
     "clear_conversation": lambda ids: {"conversation_id": ids.conversation},
@@ -89,6 +90,7 @@ OPEN_ROUTES = {
 # Route → (body, status for whose it is).
 ROUTES_ABOUT_ONE: dict[str, tuple[Callable[[], Any], int]] = {
     "GET /api/conversations/<conversation_id>": (lambda: None, 200),
+    "GET /api/conversations/<conversation_id>/turns": (lambda: None, 200),
     "GET /api/conversations/<conversation_id>/messages": (lambda: None, 200),
     "PATCH /api/conversations/<conversation_id>": (lambda: {"title": "x"}, 200),
     "GET /api/conversations/<conversation_id>/events": (lambda: None, 200),
