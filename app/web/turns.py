@@ -65,8 +65,8 @@ def add_turns(api: Blueprint, services: WebServices) -> None:
             if wait:
                 # Before the message is accepted, so that a wait that cannot be is an error that has done nothing.
                 follower = stack.enter_context(Follower(services, g.session, address, conversation_id, ends_a_turn))
-            limits.turn(owner, address, conversation_id, asked.client_id)
-            answer = chat.send(owner, conversation_id, asked.turn())
+            with limits.turn(owner, address, conversation_id, asked.client_id):
+                answer = chat.send(owner, conversation_id, asked.turn())
             reply = reply_within(follower, ledger, owner, answer, wait) if wait else None
         return (jsonify(answer), 202) if reply is None else (jsonify(reply), 200)
 
