@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from app.web import payloads, schemas
 from app.web.archive import Export
 from app.web.openai_api.asked import AskedCompletion, AskedResponse
-from app.web.schemas import ErrorAnswer
+from app.web.schemas import ErrorAnswer, OpenAIErrorAnswer
 
 JSON = "application/json"
 Body = type[BaseModel] | str | None
@@ -126,7 +126,7 @@ OPERATIONS: dict[str, Operation] = {
 
 
 def document() -> dict[str, Any]:
-    types: list[Any] = [ErrorAnswer]
+    types: list[Any] = [ErrorAnswer, OpenAIErrorAnswer]
     for operation in OPERATIONS.values():
         types += [one for one in (operation.body, *operation.answers.values()) if isinstance(one, type)]
     made, shared = schemas.schemas(list(dict.fromkeys(types)))
@@ -180,8 +180,9 @@ def _described(path: str, operation: Operation, made: dict[Any, Any]) -> dict[st
     errors = {*operation.errors, 503, *(() if operation.public else (401,))}
     if operation.body or operation.query:
         errors.add(400)
+    refusal = OpenAIErrorAnswer if path.startswith("/v1/") else ErrorAnswer
     for status in sorted(errors):
-        responses.setdefault(str(status), _answer(ErrorAnswer, made))
+        responses.setdefault(str(status), _answer(refusal, made))
     found["responses"] = responses
     return found
 

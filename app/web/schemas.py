@@ -23,6 +23,19 @@ class ErrorAnswer(Said):
     error: Error
 
 
+class OpenAIError(Said):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIErrorAnswer(Said):
+    """As OpenAI's SDKs read it."""
+
+    error: OpenAIError
+
+
 class TurnError(Said):
     code: str
     message: str

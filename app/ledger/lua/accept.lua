@@ -7,8 +7,9 @@
 -- ARGV[2]: the text as a JSON string.
 -- Returns {status}, or {'ok', acknowledgement, turn to start now or '', how many other conversations of the owner are
 -- active}.
-local exists = redis.call('EXISTS', meta) == 1
-if exists and not owned_by(a.owner) or not exists and not a.create then return { 'not_found' } end
+-- Both are asked whatever the one says: another's costs what never was.
+local exists, mine = redis.call('EXISTS', meta) == 1, owned_by(a.owner)
+if not mine and (exists or not a.create) then return { 'not_found' } end
 
 local first_answer = redis.call('HGET', turns, 'c:' .. a.client_id)
 if first_answer then
