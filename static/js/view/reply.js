@@ -65,7 +65,7 @@ export class Reply {
     this.element.append(this.#article, this.#foot);
   }
 
-  update({ kind, turn, message, ahead }) {
+  update({ kind, turn, message, ahead, until }) {
     const live = kind === 'live';
     const { text, reasoning } = live ? turn : message;
     this.#text = text ?? '';
@@ -78,7 +78,7 @@ export class Reply {
     if (live) this.element.classList.add('streamed');
     this.#article.setAttribute('aria-busy', String(live));
     this.#foot.hidden = live;
-    this.#showStage(live ? stageOf(turn, ahead) : null);
+    this.#showStage(live ? stageOf(turn, ahead, until) : null);
     if (!live) this.#showResult(message);
     else this.#problem.hidden = true;
   }
