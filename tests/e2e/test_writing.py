@@ -67,7 +67,8 @@ def test_queued_messages_show_their_place_and_can_be_removed(stack: Stack, new_p
 def test_who_waits_is_told_how_long_that_is_likely_to_be(stack: Stack, new_page: NewPage) -> None:
     """As if turns had taken a minute each."""
     measured = {"service:ms": 60_000 * 10**6, "service:turns": 10**6, "service:at": time.time() * 1000}
-    stack.redis.client.hset(counts_key("00"), mapping=measured)
+    for name, value in measured.items():
+        stack.redis.client.hset(counts_key("00"), name, value)
     try:
         text, gate = question("Slow"), Gate()
         stack.model.answer(text, Script([*words("Well, "), Hold(gate), *words("that is it.")]))
