@@ -17,9 +17,9 @@ from app.web.payloads import (
     PostRegenerate,
     Regenerate,
     SelectBranch,
-    json_object,
     parse,
 )
+from app.web.requests import json_body
 
 Answered = tuple[Response, int]
 
@@ -72,4 +72,4 @@ def add_turns(api: Blueprint, services: WebServices) -> None:
 
 
 def _body(**of_path: str) -> dict[str, Any]:
-    return json_object(request.get_data()) | of_path
+    return json_body() | of_path

@@ -197,6 +197,40 @@ def test_a_route_is_closed_to_nobody(stack: Stack, route: str) -> None:
     assert answers["none"].json()["error"]["code"] == "unauthorized"
 
 
+CHANGES = [route for route in [*ROUTES_ABOUT_ONE, *ROUTES_ABOUT_ONESELF] if not route.startswith("GET ")]
+ELSEWHERE = [
+    {},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "https://foreign.example.com"},
+    {"Origin": "https://foreign.example.com", "Sec-Fetch-Site": "same-origin"},
+    {"Origin": "https://friend.example.com.foreign.example.com"},
+    *({"Sec-Fetch-Site": site} for site in ("cross-site", "same-site", "none", "")),
+]
+
+
+@pytest.mark.parametrize("route", CHANGES)
+def test_no_change_by_cookie_from_elsewhere(stack: Stack, route: str) -> None:
+    """With the owner's own cookie, as a browser sends it along with what other sites ask for."""
+    owner = stack.client()
+    ids = answered(owner)
+    api = stack.api(owner.session)
+    before = api.get(f"/api/conversations/{ids.conversation}")
+    body, status = {**ROUTES_ABOUT_ONE, **ROUTES_ABOUT_ONESELF}[route]
+    method, path = path_of(route, ids)
+    url = stack.webs[0].url
+    cookie = {"Cookie": f"parley_session={owner.session.token}"}
+    for headers in [*ELSEWHERE, {"Origin": url, "Host": "foreign.example.com"}]:
+        answer = Api(url)(method, path, json=body(), headers={**cookie, **headers})
+        assert (headers, answer.status_code) == (headers, 403)
+    assert api.get(f"/api/conversations/{ids.conversation}") == before
+    assert [one["id"] for one in api.get("/api/conversations")["conversations"]] == [ids.conversation]
+    answer = Api(url)(method, path, json=body(), headers={**cookie, "Origin": url})
+    assert answer.status_code == status
+    if '"token":' in answer.text:
+        stack.secrets.add(answer.json()["token"])
+
+
 def test_no_event_without_a_session(stack: Stack) -> None:
     """Whoever has none gets no connection, and on one that is not let in no event is answered."""
     over = ended(stack, stack.client())

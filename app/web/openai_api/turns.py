@@ -21,7 +21,8 @@ from app.web.identity import address_of
 from app.web.openai_api import said
 from app.web.openai_api.asked import Asked, AskedResponse, Talk, as_messages
 from app.web.openai_api.said import Handle
-from app.web.payloads import json_object, parse
+from app.web.payloads import parse
+from app.web.requests import json_body
 
 # A turn ends long before: this is for one that waits behind others.
 LONGEST_WAIT = 3_600.0
@@ -133,6 +134,6 @@ def framed(data: Json, name: str | None = None) -> bytes:
 
 
 def parse_asked(model: type[Any]) -> Any:
-    asked = parse(model, json_object(request.get_data()))
+    asked = parse(model, json_body())
     asked.check()
     return asked
