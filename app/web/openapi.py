@@ -12,6 +12,8 @@ from app.web.openai_api.asked import AskedCompletion, AskedResponse
 from app.web.schemas import ErrorAnswer, OpenAIErrorAnswer
 
 JSON = "application/json"
+# As JSON, or as a stream where one was asked for.
+EITHER = f"{JSON} text/event-stream"
 Body = type[BaseModel] | str | None
 
 
@@ -21,7 +23,7 @@ class NewSession(BaseModel):
 
 @dataclass(frozen=True)
 class Operation:
-    """`answers`: for each status a model or, as text, a media type. `query`: names, with what they mean."""
+    """`answers`: for each status a model or, as text, media types. `query`: names, with what they mean."""
 
     summary: str
     answers: dict[int, Body]
@@ -100,16 +102,16 @@ OPERATIONS: dict[str, Operation] = {
     "GET /v1/models/{name}": Operation("OpenAI's: one of them", {200: JSON}, errors=ONE),
     "POST /v1/chat/completions": Operation(
         "OpenAI's: a reply to what was said, in a conversation of its own",
-        {200: JSON},
+        {200: EITHER},
         AskedCompletion,
         errors=(*TURN, 502),
     ),
     "POST /v1/responses": Operation(
-        "OpenAI's: a reply, waited for, streamed, or made in the background", {200: JSON}, AskedResponse, errors=TURN
+        "OpenAI's: a reply, waited for, streamed, or made in the background", {200: EITHER}, AskedResponse, errors=TURN
     ),
     "GET /v1/responses/{response_id}": Operation(
         "OpenAI's: how far it is",
-        {200: JSON},
+        {200: EITHER},
         query={"stream": "true: its events", "starting_after": "those after this sequence number"},
         errors=ONE,
     ),
@@ -191,5 +193,5 @@ def _answer(body: Body, made: dict[Any, Any]) -> dict[str, Any]:
     if body is None:
         return {"description": "Done"}
     if isinstance(body, str):
-        return {"description": "As it says", "content": {body: {}}}
+        return {"description": "As it says", "content": {media: {} for media in body.split()}}
     return {"description": body.__name__, "content": {JSON: {"schema": made[body]}}}
