@@ -115,6 +115,7 @@ ROUTES_ABOUT_ONESELF: dict[str, tuple[Callable[[], Any], int]] = {
     "GET /api/session": (lambda: None, 200),
     "GET /api/models": (lambda: None, 200),
     "GET /v1/models": (lambda: None, 200),
+    "GET /v1/models/<path:name>": (lambda: None, 200),
     "POST /v1/chat/completions": (lambda: {"model": "small", "messages": [{"role": "user", "content": "x"}]}, 200),
     "POST /v1/responses": (lambda: {"input": "x"}, 200),
     "GET /api/conversations": (lambda: None, 200),
@@ -168,6 +169,7 @@ def path_of(route: str, ids: Ids) -> tuple[str, str]:
         "message": ids.message,
         "reply": ids.reply,
     }
+    path = path.replace("<path:name>", "small")
     for name, value in named.items():
         path = path.replace(f"<{name}_id>", value)
     return method, path
