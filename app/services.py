@@ -18,7 +18,7 @@ from app.ledger.archive import Archive
 from app.ledger.calls import ENDED_CHANNEL, LedgerOptions
 from app.ledger.keys import conversation_room, room_conversation
 from app.ledger.presence import Presence
-from app.ledger.tally import Tally
+from app.ledger.tally import WORKER_SLOTS, Tally
 from app.memory.window import Window
 from app.metrics import Metrics
 from app.providers.registry import Registry, build_providers
@@ -81,6 +81,7 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
     identities = _identities(settings, redis)
     manager = RoomManager(connect(settings.socketio_message_queue), last_events, rewound)
     metrics = Metrics()
+    tally = Tally(redis, metrics, lambda: {"connections": manager.connections})
     return WebServices(
         settings=settings,
         ledger=ledger,
@@ -99,14 +100,19 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
             ledger,
             registry,
             Starts(ledger, hints),
-            Backlog(ledger, settings.max_waiting_turns),
+            Backlog(
+                ledger,
+                lambda: tally.gauges().get(WORKER_SLOTS, 0),
+                limit=settings.max_waiting_turns,
+                max_active=settings.max_active_turns,
+            ),
             max_message_chars=settings.max_message_chars,
             max_message_tokens=settings.memory_tokens,
         ),
         presence=Presence(redis),
         manager=manager,
         metrics=metrics,
-        tally=Tally(redis, metrics, lambda: {"connections": manager.connections}),
+        tally=tally,
         traces=make_traces("parley-web"),
     )
 
@@ -139,7 +145,7 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
     redis = connect(settings.redis_url, max_connections=4)
     rates = {config.name: Rates(config.rpm, config.tpm) for config in settings.provider_configs()}
     budget = Budget(connect(settings.redis_url), rates)
-    tally = Tally(redis, metrics, lambda: {"worker_slots": settings.worker_concurrency})
+    tally = Tally(redis, metrics, lambda: {WORKER_SLOTS: settings.worker_concurrency})
     sweeper = Sweeper(ledger, hints, Presence(redis), seconds=settings.sweep_seconds)
     endings = Endings(Subscriber(redis, {ENDED_CHANNEL}).messages, pump)
 

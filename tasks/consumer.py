@@ -1,7 +1,8 @@
 """Celery's consumer, as it has to be for hints to flow again as soon as the broker does.
 
 Celery's own waits 2, 4, 6 … seconds between its attempts to reach the broker again, and its mailbox on green pools
-(remote control, which Flower uses) is silent for good once its connection breaks. A test pins what is relied on.
+(remote control, which Flower uses) is silent for good once its connection breaks. A worker whose places are all taken
+looks but once a second whether one has become free. A test pins what is relied on.
 """
 
 import threading
@@ -15,6 +16,8 @@ from celery.worker.state import maybe_shutdown
 from app.logs import get_logger
 
 RETRY_SECONDS = 0.5
+# How long a free place may go unnoticed after all were taken.
+LOOK_SECONDS = 0.05
 # How long the mailbox may take to notice that it shall end.
 LISTEN_SECONDS = 1.0
 
@@ -62,6 +65,19 @@ class Control(control.Control):
 STOCK_CONTROL = "celery.worker.consumer.control:Control"
 
 
+class Attentive:
+    """The connection, as the worker's loop uses it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def drain_events(self, timeout: float) -> None:
+        self._connection.drain_events(timeout=min(timeout, LOOK_SECONDS))
+
+
 class Consumer(consumer.Consumer):
     """Named by Celery's setting `worker_consumer`."""
 
@@ -71,6 +87,10 @@ class Consumer(consumer.Consumer):
         ]
 
     _log = get_logger(__name__)
+
+    def loop_args(self) -> tuple[Any, ...]:
+        consumer, connection, *rest = super().loop_args()
+        return consumer, Attentive(connection), *rest
 
     def ensure_connected(self, conn: Any) -> Any:
         """Tries until it is connected, or the worker shall end."""

@@ -1,16 +1,18 @@
 """How much one session and one address may have, counted in Redis, so the same on all processes.
 
 `limits` reads the rates. Its own strategies ask for one window in one round trip; here all windows of a turn, and
-whether it is one at all, are one question, and a turn that one of them refuses is counted in none.
+whether it is one at all, are one question, and a turn that one of them refuses is counted in none. One that is refused
+later, for another reason, gives back what it took.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from limits import parse, parse_many
 from redis import Redis
 
-from app.errors import NotFound, RateLimited
+from app.errors import AppError, NotFound, RateLimited
 from app.ledger.keys import is_conversation_id, turns_key
 
 # A process that was killed releases nothing: its connections are forgotten after this.
@@ -18,9 +20,10 @@ LEASE_SECONDS = 45
 
 # Moving windows: each key is the list of when its last `amount` were, the latest first.
 # KEYS[1]: where `field` (ARGV[1]) says that this has been accepted already, then it is no new one. KEYS[2…]: windows.
-# ARGV[2…]: amount and milliseconds for each of them. Returns the milliseconds to wait, 0 if it has been counted.
+# ARGV[2…]: amount and milliseconds for each of them. Returns the milliseconds to wait, 0 if it may be, and when it was
+# counted, 0 if it was not.
 _TAKE = """
-if ARGV[1] ~= '' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 0 end
+if ARGV[1] ~= '' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return { 0, 0 } end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wait = 0
@@ -28,14 +31,16 @@ for i = 2, #KEYS do
   local first = redis.call('LINDEX', KEYS[i], ARGV[2 * i - 2] - 1)
   if first then wait = math.max(wait, first + ARGV[2 * i - 1] - now) end
 end
-if wait > 0 then return wait end
+if wait > 0 then return { wait, 0 } end
 for i = 2, #KEYS do
   redis.call('LPUSH', KEYS[i], now)
   redis.call('LTRIM', KEYS[i], 0, ARGV[2 * i - 2] - 1)
   redis.call('PEXPIRE', KEYS[i], ARGV[2 * i - 1])
 end
-return 0
+return { 0, now }
 """
+# KEYS: windows. ARGV: when they were taken from.
+_GIVE_BACK = "for _, key in ipairs(KEYS) do redis.call('LREM', key, 1, ARGV[1]) end"
 
 # KEYS: each a set of connections → when the lease of one ends. ARGV: the lease in ms, the most there may be in a set
 # (0: not asked), and for each key a connection. Returns 0 if there are too many.
@@ -77,22 +82,31 @@ class Limits:
         self._sessions_ip = _windows("sessions-ip", sessions_ip)
         self._connections_ip = connections_ip
         self._take_script = redis.register_script(_TAKE)
+        self._give_back_script = redis.register_script(_GIVE_BACK)
         self._lease_script = redis.register_script(_LEASE)
 
-    def turn(self, owner: str, address: str, conversation_id: str, client_id: str) -> None:
-        """Counts a turn that is about to be asked for; one that was accepted before is not counted again.
+    @contextmanager
+    def turn(self, owner: str, address: str, conversation_id: str, client_id: str) -> Iterator[None]:
+        """Counts a turn that is asked for within; not one that was accepted before, nor one that is refused.
 
         Raises RateLimited."""
         if not is_conversation_id(conversation_id):
             raise NotFound
         windows = [*_of(owner, self._turns), *_of(address, self._turns_ip)]
-        wait = self._take(windows, turns_key(conversation_id), f"c:{client_id}")
+        wait, taken = self._take(windows, turns_key(conversation_id), f"c:{client_id}")
         if wait:
             raise RateLimited(f"Too many messages. The next one is taken {_in_words(wait)}.", retry_after=wait)
+        try:
+            yield
+        except AppError:
+            if taken:
+                self._give_back_script([key for key, _, _ in windows], [taken])
+            raise
 
     def session(self, address: str) -> None:
         """Counts a new session. Raises RateLimited."""
-        if wait := self._take(_of(address, self._sessions_ip)):
+        wait, _ = self._take(_of(address, self._sessions_ip))
+        if wait:
             raise RateLimited(f"Too many new sessions from here. Try again {_in_words(wait)}.", retry_after=wait)
 
     def connect(self, address: str, connection: str) -> None:
@@ -113,11 +127,12 @@ class Limits:
             pipeline.zrem(_connections_key(address), connection)
         pipeline.execute()
 
-    def _take(self, windows: Sequence[Window], accepted: str = "", field: str = "") -> float:
-        """Seconds to wait, or 0 if it has been counted."""
+    def _take(self, windows: Sequence[Window], accepted: str = "", field: str = "") -> tuple[float, int]:
+        """(seconds to wait, or 0 if it has been counted; when that was, 0 if it need not be)."""
         keys = [accepted, *(key for key, _, _ in windows)]
-        wait = self._take_script(keys, [field, *(number for _, *numbers in windows for number in numbers)])
-        return math.ceil(int(wait) / 100) / 10
+        numbers = [number for _, *numbers in windows for number in numbers]
+        wait, taken = self._take_script(keys, [field, *numbers])
+        return math.ceil(int(wait) / 100) / 10, int(taken)
 
 
 class Bucket:

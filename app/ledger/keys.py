@@ -54,7 +54,7 @@ def conversation_keys(conversation_id: str) -> list[str]:
 def sweep_keys(partition: str) -> list[str]:
     """Those of a partition, as sweep.lua has them. The last two are what an owner's keys begin with."""
     owners = (_owner_key(partition, kind) for kind in ("listing", "active"))
-    shared = (_shared_key(partition, kind) for kind in ("due", "ready", "waiting", "expiry"))
+    shared = (_shared_key(partition, kind) for kind in ("due", "ready", "waiting", "expiry", "owners"))
     return [*shared, *owners]
 
 
@@ -92,6 +92,10 @@ def ready_key(partition: str) -> str:
 
 def counts_key(partition: str) -> str:
     return _shared_key(partition, "counts")
+
+
+def owners_key(partition: str) -> str:
+    return _shared_key(partition, "owners")
 
 
 def expiry_key(partition: str) -> str:

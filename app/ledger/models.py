@@ -174,14 +174,37 @@ class Figures:
     """Of all conversations: those in which a turn is running, or waits for a worker, and for how many seconds the one
     that has waited longest; and how often things have happened since the ledger began.
 
-    `turns` is by status and provider, the provider empty for turns that never began.
+    `owners` are those who have any such; `service` is the seconds that a turn takes once a worker has it, as measured
+    lately; None before the first. `turns` is by status and provider, the provider empty for turns that never began.
     """
 
     running: int
     waiting: int
     oldest: float
+    owners: int
+    service: float | None
     turns: dict[tuple[str, str], int]
     others: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a wait is estimated by, in seconds: how long a turn takes, and how long it is until the first one of a
+    conversation begins, by how many other conversations of its owner are active."""
+
+    service: float
+    begin: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A conversation's turns that are not over. `since`: when the first of them could have been taken (ms); None if it
+    runs. `rank`: how many other conversations of the owner are active."""
+
+    turn_ids: list[str]
+    running: bool
+    since: int | None
+    rank: int
 
 
 @dataclass(frozen=True, slots=True)

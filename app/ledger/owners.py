@@ -10,7 +10,7 @@ from app import errors
 from app.errors import Conflict, Invalid, NotFound, QueueFull
 from app.ledger import keys
 from app.ledger.calls import Calls, new_epoch, oldest_first
-from app.ledger.models import Accepted, Json, NewTurn, Page, Snapshot, Tail, TurnState
+from app.ledger.models import Accepted, Json, NewTurn, Pace, Page, Queue, Snapshot, Tail, TurnState
 
 SNAPSHOT_MESSAGES = 50
 MAX_TAIL_EVENTS = 1000
@@ -22,9 +22,18 @@ NO_MESSAGE = "There is no such message in this conversation."
 class OwnerCalls(Calls):
     """Each raises NotFound for a conversation that is not this owner's."""
 
-    def accept(self, owner: str, conversation_id: str, turn: NewTurn, *, create: bool, full: bool = False) -> Accepted:
+    def accept(
+        self,
+        owner: str,
+        conversation_id: str,
+        turn: NewTurn,
+        *,
+        create: bool,
+        full: bool = False,
+        pace: Pace | None = None,
+    ) -> Accepted:
         """Takes a message in, once for each client_id. `create`: the conversation may be a new one. `full`: what is
-        known already is answered, but nothing new is taken.
+        known already is answered, but nothing new is taken. `pace`: for the wait that is told, where one can be.
 
         Raises NotFound, QueueFull, Busy, Conflict for another version of a reply that is not over, or Invalid.
         """
@@ -44,6 +53,8 @@ class OwnerCalls(Calls):
                 "chosen": _chosen(turn),
                 "create": create,
                 "full": full,
+                "service": pace and pace.service,
+                "begin": pace and pace.begin,
                 "title": title_of(turn.text),
                 "epoch": new_epoch(),
                 "settings": _initial(memory=turn.memory is not False, provider=turn.provider, model=turn.model),
@@ -110,6 +121,14 @@ class OwnerCalls(Calls):
                 return status.decode(), following.decode() or None
             case _:
                 raise NotFound("There is no such turn in this conversation.")
+
+    def queue(self, owner: str, conversation_id: str) -> Queue:
+        match self._run("queue", conversation_id, {"owner": owner}):
+            case [b"ok", running, since, rank, *turn_ids]:
+                ids = [turn_id.decode() for turn_id in turn_ids]
+                return Queue(ids, bool(running), int(since) if since else None, rank)
+            case _:
+                raise NotFound
 
     def turn(self, owner: str, conversation_id: str, turn_id: str, message_id: str) -> TurnState:
         """`message_id`: the message that the turn answers. Raises NotFound."""

@@ -24,7 +24,8 @@ _PLAIN = {"list", "sweep"}
 _LEAN = {"append", "note"}
 _NAMES = (
     *("accept", "append", "branch", "claim", "clear", "configure", "create", "entitle", "finish", "history", "import"),
-    *("list", "note", "open", "rank", "release", "renew", "select", "show", "stop", "summarize", "sweep", "turn"),
+    *("list", "note", "open", "queue", "rank", "release", "renew", "select", "show", "stop", "summarize", "sweep"),
+    "turn",
 )
 
 Call = tuple[str, Sequence[str], Sequence[str | bytes | int | float]]

@@ -20,6 +20,8 @@ from app.metrics import Metrics
 SUMS = "parley:metrics"
 PROCESSES = "parley:metrics:processes"
 PUSH_SECONDS = 3.0
+# Among the gauges: how many replies this process can carry.
+WORKER_SLOTS = "worker_slots"
 # What a process that has fallen silent said of itself counts no longer than this.
 SILENCE = 15
 

@@ -1,7 +1,8 @@
 """What both tiers do to keep conversations going and clients level, and what is to be seen from outside."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import orjson
 
@@ -12,6 +13,8 @@ from app.ledger.models import Figures
 from app.ledger.scripts import Call
 
 LONGEST_PAUSE_MS = 60_000
+# What was measured so long ago weighs a third; as common.lua has it.
+FADING_MS = 300_000
 
 
 class UpkeepCalls(Calls):
@@ -83,12 +86,16 @@ class UpkeepCalls(Calls):
             pipeline.zcard(keys.ready_key(partition))
             pipeline.zrange(keys.ready_key(partition), 0, 0, withscores=True)
             pipeline.hgetall(keys.counts_key(partition))
+            pipeline.scard(keys.owners_key(partition))
         (seconds, microseconds), *answers = pipeline.execute()
         now = self._clock() if self._clock else seconds * 1000 + microseconds // 1000
-        waiting = sum(answers[1::4])
-        since = [score for first in answers[2::4] for _, score in first]
+        waiting = sum(answers[1::5])
+        since = [score for first in answers[2::5] for _, score in first]
         counts: Counter[str] = Counter()
-        for counted in answers[3::4]:
+        services = []
+        for counted in answers[3::5]:
+            service = [counted.pop(name, None) for name in (b"service:ms", b"service:turns", b"service:at")]
+            services += [tuple(map(float, service))] if None not in service else []
             counts.update({name.decode(): int(value) for name, value in counted.items()})
         turns = {
             (status, provider): number
@@ -97,12 +104,21 @@ class UpkeepCalls(Calls):
             if kind == "turns"
         }
         return Figures(
-            running=max(0, sum(answers[0::4]) - waiting),
+            running=max(0, sum(answers[0::5]) - waiting),
             waiting=waiting,
             oldest=max(0.0, (now - min(since)) / 1000) if since else 0.0,
+            owners=sum(answers[4::5]),
+            service=_mean(services),
             turns=turns,
             others={name: number for name, number in counts.items() if not name.startswith("turns:")},
         )
+
+    def ready_before(self, since: int) -> int:
+        """In how many conversations a turn could be taken before this time (ms)."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for partition in keys.partitions():
+            pipeline.zcount(keys.ready_key(partition), "-inf", f"({since}")
+        return sum(pipeline.execute())
 
     def waiting(self) -> int:
         """How many turns have never been claimed."""
@@ -110,3 +126,12 @@ class UpkeepCalls(Calls):
         for partition in keys.partitions():
             pipeline.zcard(keys.waiting_key(partition))
         return sum(pipeline.execute())
+
+
+def _mean(services: Sequence[tuple[float, ...]]) -> float | None:
+    """In seconds, of what the partitions have measured: (sum in ms, number, when they were last added to)."""
+    newest = max((at for _, _, at in services), default=0)
+    weights = [math.exp((at - newest) / FADING_MS) for _, _, at in services]
+    number = sum(turns * weight for (_, turns, _), weight in zip(services, weights, strict=True))
+    total = sum(ms * weight for (ms, _, _), weight in zip(services, weights, strict=True))
+    return total / number / 1000 if number else None

@@ -52,7 +52,12 @@ class Chat:
         target = self.conversation_for(owner, conversation_id, turn.client_id)
         try:
             accepted = self._ledger.accept(
-                owner, target, turn, create=conversation_id is None, full=self._backlog.is_full()
+                owner,
+                target,
+                turn,
+                create=conversation_id is None,
+                full=self._backlog.is_full(),
+                pace=self._backlog.pace(),
             )
         except Busy as exc:
             exc.retry_after = self._backlog.retry_after()
@@ -66,6 +71,10 @@ class Chat:
         status, next_turn = self._ledger.stop(owner, conversation_id, turn_id)
         self._starts.start(conversation_id, next_turn)
         return {"status": status}
+
+    def turns(self, owner: str, conversation_id: str) -> list[Json]:
+        """Those that are not over: {turn_id, status, position, wait?}."""
+        return self._backlog.turns(owner, conversation_id)
 
     def create(self, owner: str, settings: Mapping[str, Any]) -> Json:
         """`settings`: any of title, memory, provider, model, system_prompt."""

@@ -9,7 +9,8 @@ from app.services import WebServices
 from app.web.archive import add_archive
 from app.web.identity import session_of
 from app.web.origins import Origins, guard_origins
-from app.web.payloads import MAX_PAGE, ListConversations, SearchConversations, Settings, json_object, parse
+from app.web.payloads import MAX_PAGE, ListConversations, SearchConversations, Settings, parse
+from app.web.requests import json_body
 from app.web.sessions import add_sessions
 from app.web.turns import add_turns
 
@@ -84,7 +85,7 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
 
 
 def _body() -> dict[str, Any]:
-    return json_object(request.get_data())
+    return json_body()
 
 
 def _query() -> dict[str, Any]:

@@ -14,7 +14,8 @@ from app.clock import iso
 from app.errors import Invalid
 from app.ledger.archive import Tree
 from app.services import WebServices
-from app.web.payloads import MAX_TITLE_CHARS, MessageId, Name, Payload, Prompt, Text, json_object, parse
+from app.web.payloads import MAX_TITLE_CHARS, MessageId, Name, Payload, Prompt, Text, parse
+from app.web.requests import json_body
 
 FORMAT = "parley.conversation"
 MAX_IMPORT_BYTES = 16_000_000
@@ -108,7 +109,7 @@ def add_archive(api: Blueprint, services: WebServices) -> None:
     @api.post("/conversations/import")
     def import_conversation() -> tuple[Response, int]:
         request.max_content_length = MAX_IMPORT_BYTES
-        given = parse(Export, json_object(request.get_data()))
+        given = parse(Export, json_body())
         check_tree(given)
         settings = given.conversation.model_dump()
         messages = [one.model_dump(exclude_unset=True) | {"status": one.status} for one in given.messages]

@@ -12,6 +12,7 @@ REQUESTS: dict[str, tuple[Any, Any]] = {
     "regenerate": (payloads.Regenerate, schemas.Taken),
     "edit_message": (payloads.EditMessage, schemas.Taken),
     "select_branch": (payloads.SelectBranch, schemas.Done),
+    "list_turns": (payloads.ConversationRef, schemas.Waiting),
     "stop_turn": (payloads.StopTurn, schemas.Stopped),
     "configure_conversation": (payloads.ConfigureConversation, schemas.OneConversation),
     "clear_conversation": (payloads.ConversationRef, schemas.OneConversation),

@@ -32,7 +32,7 @@ class EventletWorker(Worker):
         try:
             eventlet.wsgi.server(
                 listener,
-                self.wsgi,
+                self._app,
                 custom_pool=eventlet.GreenPool(self.cfg.worker_connections),
                 # An answer that streams is sent as it comes.
                 minimum_chunk_size=1,
@@ -42,6 +42,11 @@ class EventletWorker(Worker):
         except Exception:
             self.log.exception("eventlet's server ended")
             sys.exit(1)
+
+    def _app(self, environ: dict[str, Any], start_response: Any) -> Any:
+        # Its input ends where the body does, also of a request that comes in chunks; eventlet does not say so.
+        environ["wsgi.input_terminated"] = True
+        return self.wsgi(environ, start_response)
 
     def handle_exit(self, _sig: int, _frame: Any) -> None:
         self.alive = False

@@ -13,12 +13,13 @@ from prometheus_client.samples import Sample
 from app.connections import UNREACHABLE
 from app.errors import Forbidden, Unauthorized
 from app.ledger import Figures
+from app.ledger.tally import WORKER_SLOTS
 from app.services import WebServices
 from app.web.identity import bearer_token
 
 GAUGES = {
     "connections": "Open Socket.IO connections, and requests that follow a conversation.",
-    "worker_slots": "Replies that the workers together can carry at a time.",
+    WORKER_SLOTS: "Replies that the workers together can carry at a time.",
 }
 
 

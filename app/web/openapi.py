@@ -9,9 +9,11 @@ from pydantic import BaseModel, Field
 from app.web import payloads, schemas
 from app.web.archive import Export
 from app.web.openai_api.asked import AskedCompletion, AskedResponse
-from app.web.schemas import ErrorAnswer
+from app.web.schemas import ErrorAnswer, OpenAIErrorAnswer
 
 JSON = "application/json"
+# As JSON, or as a stream where one was asked for.
+EITHER = f"{JSON} text/event-stream"
 Body = type[BaseModel] | str | None
 
 
@@ -21,7 +23,7 @@ class NewSession(BaseModel):
 
 @dataclass(frozen=True)
 class Operation:
-    """`answers`: for each status a model or, as text, a media type. `query`: names, with what they mean."""
+    """`answers`: for each status a model or, as text, media types. `query`: names, with what they mean."""
 
     summary: str
     answers: dict[int, Body]
@@ -82,6 +84,9 @@ OPERATIONS: dict[str, Operation] = {
         "Chooses the branch that a message is on", {200: schemas.Conversation}, errors=ONE
     ),
     f"POST {_C}/turns/{{turn_id}}/stop": Operation("Ends a turn", {200: schemas.TurnStatus}, errors=ONE),
+    f"GET {_C}/turns": Operation(
+        "What is not answered yet, in its order, and how long it is likely to wait", {200: schemas.Queued}, errors=ONE
+    ),
     f"GET {_C}/events": Operation(
         "The conversation's events as they come; resumed by `Last-Event-ID`, else a `snapshot` first",
         {200: "text/event-stream"},
@@ -97,16 +102,16 @@ OPERATIONS: dict[str, Operation] = {
     "GET /v1/models/{name}": Operation("OpenAI's: one of them", {200: JSON}, errors=ONE),
     "POST /v1/chat/completions": Operation(
         "OpenAI's: a reply to what was said, in a conversation of its own",
-        {200: JSON},
+        {200: EITHER},
         AskedCompletion,
         errors=(*TURN, 502),
     ),
     "POST /v1/responses": Operation(
-        "OpenAI's: a reply, waited for, streamed, or made in the background", {200: JSON}, AskedResponse, errors=TURN
+        "OpenAI's: a reply, waited for, streamed, or made in the background", {200: EITHER}, AskedResponse, errors=TURN
     ),
     "GET /v1/responses/{response_id}": Operation(
         "OpenAI's: how far it is",
-        {200: JSON},
+        {200: EITHER},
         query={"stream": "true: its events", "starting_after": "those after this sequence number"},
         errors=ONE,
     ),
@@ -123,7 +128,7 @@ OPERATIONS: dict[str, Operation] = {
 
 
 def document() -> dict[str, Any]:
-    types: list[Any] = [ErrorAnswer]
+    types: list[Any] = [ErrorAnswer, OpenAIErrorAnswer]
     for operation in OPERATIONS.values():
         types += [one for one in (operation.body, *operation.answers.values()) if isinstance(one, type)]
     made, shared = schemas.schemas(list(dict.fromkeys(types)))
@@ -177,8 +182,9 @@ def _described(path: str, operation: Operation, made: dict[Any, Any]) -> dict[st
     errors = {*operation.errors, 503, *(() if operation.public else (401,))}
     if operation.body or operation.query:
         errors.add(400)
+    refusal = OpenAIErrorAnswer if path.startswith("/v1/") else ErrorAnswer
     for status in sorted(errors):
-        responses.setdefault(str(status), _answer(ErrorAnswer, made))
+        responses.setdefault(str(status), _answer(refusal, made))
     found["responses"] = responses
     return found
 
@@ -187,5 +193,5 @@ def _answer(body: Body, made: dict[Any, Any]) -> dict[str, Any]:
     if body is None:
         return {"description": "Done"}
     if isinstance(body, str):
-        return {"description": "As it says", "content": {body: {}}}
+        return {"description": "As it says", "content": {media: {} for media in body.split()}}
     return {"description": body.__name__, "content": {JSON: {"schema": made[body]}}}

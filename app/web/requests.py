@@ -4,12 +4,15 @@ import re
 import secrets
 import time
 from contextlib import ExitStack
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
 
+from app.errors import TooLarge
 from app.logs import get_logger
 from app.traces import Traces
+from app.web.payloads import json_object
 
 HEADER = "X-Request-ID"
 # What programs ask for; not probes, pages and files.
@@ -19,6 +22,16 @@ _WELL_FORMED = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 def new_request_id() -> str:
     return secrets.token_hex(8)
+
+
+def json_body() -> dict[str, Any]:
+    """The request's, one JSON object. Raises Invalid, or TooLarge."""
+    body = request.get_data()
+    # Of a body that comes in chunks Werkzeug reads as much as is allowed, and leaves it at that.
+    allowed = request.max_content_length
+    if request.content_length is None and allowed is not None and len(body) >= allowed:
+        raise TooLarge("The request's body is too large.")
+    return json_object(body)
 
 
 def follow_requests(app: Flask, traces: Traces) -> None:

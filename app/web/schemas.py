@@ -23,6 +23,19 @@ class ErrorAnswer(Said):
     error: Error
 
 
+class OpenAIError(Said):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIErrorAnswer(Said):
+    """As OpenAI's SDKs read it."""
+
+    error: OpenAIError
+
+
 class TurnError(Said):
     code: str
     message: str
@@ -99,6 +112,21 @@ class Accepted(Said):
     seq: int
     epoch: str
     position: int = Field(description="Turns before it in this conversation.")
+    wait: int | None = Field(None, description="Seconds until it is likely to begin, if it cannot at once.")
+
+
+class QueuedTurn(Said):
+    turn_id: str
+    status: Literal["waiting", "running"]
+    position: int = Field(description="Turns before it in this conversation.")
+    wait: int | None = Field(
+        None,
+        description="Seconds until it is likely to begin, by what turns have taken lately; absent if nobody knows.",
+    )
+
+
+class Queued(Said):
+    turns: list[QueuedTurn]
 
 
 class TurnStatus(Said):
@@ -189,6 +217,10 @@ class Opened(Done):
 
 
 class Taken(Done, Accepted):
+    pass
+
+
+class Waiting(Done, Queued):
     pass
 
 

@@ -13,7 +13,7 @@ from app.logs import get_logger
 from app.services import WebServices
 from app.web.identity import address_of
 from app.web.origins import Origins
-from app.web.payloads import json_object
+from app.web.requests import json_body
 
 # The longest that browsers keep one: how long it counts, which is longer with each use, is decided here.
 COOKIE_MAX_AGE = 400 * 86_400
@@ -27,7 +27,7 @@ def add_sessions(api: Blueprint, services: WebServices, origins: Origins) -> Non
         """A browser gets the token as a cookie as well; script never needs to see it."""
         if services.sessions is None:
             raise Unauthorized("Sign in with your identity provider: this server makes no sessions.")
-        body = json_object(request.get_data())
+        body = json_body()
         if set(body) - {"name"}:
             raise Invalid("Only name can be given.", field=min(set(body) - {"name"}))
         services.limits.session(address_of(request))

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import structlog
@@ -65,6 +66,7 @@ class Sockets:
             self.edit_message,
             self.select_branch,
             self.stop_turn,
+            self.list_turns,
             self.configure_conversation,
             self.clear_conversation,
             self.delete_conversation,
@@ -116,6 +118,9 @@ class Sockets:
 
     def stop_turn(self, owner: str, asked: StopTurn) -> Answer:
         return self._chat.stop(owner, asked.conversation_id, asked.turn_id)
+
+    def list_turns(self, owner: str, asked: ConversationRef) -> Answer:
+        return {"turns": self._chat.turns(owner, asked.conversation_id)}
 
     def configure_conversation(self, owner: str, asked: ConfigureConversation) -> Answer:
         changes = asked.given()
@@ -172,8 +177,8 @@ class Sockets:
                     self._connections.pace(_sid())
                     asked = parse(payload, *args)
                     owner = self._owner()
-                    self._count_turn(owner, asked)
-                    return {"ok": True, **handler(owner, asked)}
+                    with self._counted(owner, asked):
+                        return {"ok": True, **handler(owner, asked)}
                 except Exception as exc:
                     error = self._as_error(exc, handler.__name__)
                     span.fail(error.code)
@@ -187,12 +192,13 @@ class Sockets:
             raise Unauthorized
         return connection.session.id
 
-    def _count_turn(self, owner: str, asked: Payload) -> None:
+    def _counted(self, owner: str, asked: Payload) -> AbstractContextManager[None]:
         """What has a client_id asks for a turn."""
         client_id = getattr(asked, "client_id", None)
-        if client_id is not None:
-            conversation_id = self._chat.conversation_for(owner, getattr(asked, "conversation_id", None), client_id)
-            self._limits.turn(owner, address_of(request), conversation_id, client_id)
+        if client_id is None:
+            return nullcontext()
+        conversation_id = self._chat.conversation_for(owner, getattr(asked, "conversation_id", None), client_id)
+        return self._limits.turn(owner, address_of(request), conversation_id, client_id)
 
     def _as_error(self, exc: Exception, event: str) -> AppError:
         if isinstance(exc, AppError):

@@ -17,9 +17,9 @@ from app.web.payloads import (
     PostRegenerate,
     Regenerate,
     SelectBranch,
-    json_object,
     parse,
 )
+from app.web.requests import json_body
 
 Answered = tuple[Response, int]
 
@@ -48,6 +48,10 @@ def add_turns(api: Blueprint, services: WebServices) -> None:
         ledger.select(g.session.id, conversation_id, asked.message_id)
         return jsonify(ledger.show(g.session.id, conversation_id))
 
+    @api.get("/conversations/<conversation_id>/turns")
+    def list_turns(conversation_id: str) -> Response:
+        return jsonify({"turns": chat.turns(g.session.id, conversation_id)})
+
     @api.get("/conversations/<conversation_id>/events")
     def stream_events(conversation_id: str) -> Response:
         follower = Follower(services, g.session, address_of(request), conversation_id)
@@ -61,11 +65,11 @@ def add_turns(api: Blueprint, services: WebServices) -> None:
             if wait:
                 # Before the message is accepted, so that a wait that cannot be is an error that has done nothing.
                 follower = stack.enter_context(Follower(services, g.session, address, conversation_id, ends_a_turn))
-            limits.turn(owner, address, conversation_id, asked.client_id)
-            answer = chat.send(owner, conversation_id, asked.turn())
+            with limits.turn(owner, address, conversation_id, asked.client_id):
+                answer = chat.send(owner, conversation_id, asked.turn())
             reply = reply_within(follower, ledger, owner, answer, wait) if wait else None
         return (jsonify(answer), 202) if reply is None else (jsonify(reply), 200)
 
 
 def _body(**of_path: str) -> dict[str, Any]:
-    return json_object(request.get_data()) | of_path
+    return json_body() | of_path

@@ -1,7 +1,11 @@
 """Writing, sending and reading on: nothing typed is lost, and the page does not move under the reader."""
 
+import re
+import time
+
 from playwright.sync_api import Page, expect
 
+from app.ledger.keys import counts_key
 from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
 from tests.e2e.conftest import NewPage
 from tests.support.stack import Stack
@@ -58,6 +62,25 @@ def test_queued_messages_show_their_place_and_can_be_removed(stack: Stack, new_p
     answered(page, 3)
     assert stack.model.requests(removed) == []
     assert len(stack.model.requests(kept)) == 1
+
+
+def test_who_waits_is_told_how_long_that_is_likely_to_be(stack: Stack, new_page: NewPage) -> None:
+    """As if turns had taken a minute each."""
+    measured = {"service:ms": 60_000 * 10**6, "service:turns": 10**6, "service:at": time.time() * 1000}
+    for name, value in measured.items():
+        stack.redis.client.hset(counts_key("00"), name, value)
+    try:
+        text, gate = question("Slow"), Gate()
+        stack.model.answer(text, Script([*words("Well, "), Hold(gate), *words("that is it.")]))
+        page = new_page()
+        ask(page, text)
+        expect(page.locator(".reply .prose").first).to_contain_text("Well,")
+        ask(page, question("Next"))
+        expect(page.locator(".stage").last).to_have_text(re.compile(r"one reply before it, about [56]\d s"))
+        gate.open()
+        answered(page, 2)
+    finally:
+        stack.redis.client.hdel(counts_key("00"), *measured)
 
 
 def test_esc_stops_a_reply(stack: Stack, new_page: NewPage) -> None:

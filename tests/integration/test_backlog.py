@@ -1,6 +1,9 @@
 """Turns that wait: for others of the same session, for a worker, or outside."""
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,28 +75,95 @@ def test_a_full_system_says_so_and_keeps_what_it_has(small: Stack) -> None:
     assert client.talk("One more")["status"] == "done"
 
 
-def test_a_busy_session_does_not_delay_anothers_first_turn(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One place in the only worker, and many turns of one session before it."""
-    environ = {"WORKER_CONCURRENCY": "1", "MAX_ACTIVE_TURNS": "2"}
-    with Stack(tmp_path_factory.mktemp("fair"), environ=environ) as stack:
-        greedy, modest = stack.client(), stack.client()
-        first, gate = hold(stack, "first")
-        greedy.send(first)
-        greedy.wait_for(lambda: bool(stack.model.requests(first)), "the worker has begun")
-        turns = [greedy.send(stack.secret_text(f"chat {number}")) for number in range(12)]
-        mine = modest.send(stack.secret_text("mine"))
-        gate.open()
-        modest.wait_finished(mine["turn_id"])
-        for turn in turns:
-            greedy.wait_finished(turn["turn_id"], timeout=60)
+@pytest.fixture(scope="module", params=["gevent", "eventlet"])
+def narrow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One place in the only worker."""
+    environ = {"WORKER_CONCURRENCY": "1", "MAX_ACTIVE_TURNS": "4", "MAX_QUEUED_TURNS": "50"}
+    folder = tmp_path_factory.mktemp(f"narrow-{request.param}")
+    with Stack(folder, mode=request.param, environ=environ) as stack:
+        yield stack
 
-        def order(turn_id: str) -> int:
-            log = stack.workers[0].output()
-            return next((n for n, line in enumerate(log.splitlines()) if "turn over" in line and turn_id in line), 0)
 
-        eventually(lambda: all(order(turn["turn_id"]) for turn in [mine, *turns]), "the log is written")
-        before = [turn for turn in turns if order(turn["turn_id"]) < order(mine["turn_id"])]
-        assert len(before) <= 1
+def order_of(stack: Stack, turns: list[dict[str, Any]]) -> list[str]:
+    """Their ids in the order in which they were answered."""
+
+    def ended() -> list[str]:
+        over = [line for line in stack.workers[0].output().splitlines() if "turn over" in line]
+        ids = {turn["turn_id"] for turn in turns}
+        return [turn_id for line in over for turn_id in ids if turn_id in line]
+
+    eventually(lambda: len(ended()) == len(turns), "the log is written")
+    return ended()
+
+
+def test_a_busy_session_does_not_delay_anothers_first_turn(narrow: Stack) -> None:
+    """A hundred turns of one session are before it, in eighty conversations."""
+    greedy, modest = narrow.client(), narrow.client()
+    first, gate = hold(narrow, "first")
+    greedy.send(first)
+    greedy.wait_for(lambda: bool(narrow.model.requests(first)), "the worker has begun")
+    turns = [greedy.send(narrow.secret_text(f"chat {number}")) for number in range(80)]
+    turns += [greedy.send(narrow.secret_text("more"), turn["conversation_id"]) for turn in turns[:20]]
+    mine = modest.send(narrow.secret_text("mine"))
+    gate.open()
+    modest.wait_finished(mine["turn_id"])
+    for turn in turns:
+        greedy.wait_finished(turn["turn_id"], timeout=100)
+    assert order_of(narrow, [mine, *turns]).index(mine["turn_id"]) <= 1
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[Stack]:
+    """One place in the only worker, and nothing measured yet."""
+    with Stack(tmp_path, environ={"WORKER_CONCURRENCY": "1"}) as stack:
+        yield stack
+
+
+def test_who_has_to_wait_is_told_how_long(idle: Stack) -> None:
+    """By what turns have taken: the only one before takes a second and a half."""
+    client, other = idle.client(), idle.client()
+    text, gate = hold(idle, "first")
+    first = client.send(text)
+    client.wait_text(first["conversation_id"], first["turn_id"], "One")
+    [running] = client.do("list_turns", conversation_id=first["conversation_id"])["turns"]
+    assert running == {"turn_id": first["turn_id"], "status": "running", "position": 0}
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() > began + 1.5, "it has taken its time")
+    gate.open()
+    client.wait_finished(first["turn_id"])
+
+    text, gate = hold(idle, "second")
+    second = client.send(text)
+    client.wait_text(second["conversation_id"], second["turn_id"], "One")
+    here = [client.send(idle.secret_text(), second["conversation_id"]) for _ in range(3)]
+    waits = [answer["wait"] for answer in here]
+    assert [answer["position"] for answer in here] == [1, 2, 3]
+    assert 1 <= waits[0] < waits[1] < waits[2]
+
+    def told() -> int:
+        """Of one that waits for nothing but a place; the figures are a second old at most."""
+        answer = other.send(idle.secret_text())
+        other.wait_event("turn.queued", turn_id=answer["turn_id"])
+        return int(answer.get("wait", 0))
+
+    eventually(lambda: told() >= 1, "who has to wait for a place is told so")
+
+    listed = idle.api(client.session).get(f"/api/conversations/{second['conversation_id']}/turns")["turns"]
+    assert [(turn["turn_id"], turn["position"]) for turn in listed] == [
+        (turn["turn_id"], position) for position, turn in enumerate([second, *here])
+    ]
+    # One that is taken out makes way for those behind it.
+    client.do("stop_turn", conversation_id=second["conversation_id"], turn_id=here[0]["turn_id"])
+    left = client.do("list_turns", conversation_id=second["conversation_id"])["turns"]
+    assert [(turn["turn_id"], turn["position"]) for turn in left] == [
+        (second["turn_id"], 0),
+        (here[1]["turn_id"], 1),
+        (here[2]["turn_id"], 2),
+    ]
+    assert left[2]["wait"] < listed[3]["wait"]
+    gate.open()
+    for turn in here[1:]:
+        client.wait_finished(turn["turn_id"])
 
 
 def test_a_providers_own_limit_is_kept_to_and_said(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -538,3 +538,14 @@ def test_a_body_that_is_too_large(stack: Stack) -> None:
     known = api("POST", "/api/conversations", json={}).json()["id"]
     answer = api("POST", f"/api/conversations/{known}/messages", json={"text": "x" * 2_000_000, "client_id": "a"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_a_body_in_chunks_is_a_body_like_any_other(either: Stack) -> None:
+    """Programs that do not know its length beforehand send it so."""
+    api = either.api(either.session())
+    made = api("POST", "/api/conversations", data=iter([b'{"title":', b'"In chunks"}']))
+    assert (made.status_code, made.json()["title"]) == (201, "In chunks")
+    for path, size in [("/api/conversations", 3), ("/api/conversations/import", 20)]:
+        answer = api("POST", path, data=iter([b'{"title":"', *[b"x" * 1_000_000] * size, b'"}']))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    assert api("POST", "/api/conversations", data=iter([])).status_code == 400

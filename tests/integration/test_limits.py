@@ -7,6 +7,7 @@ import itertools
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from redis import Redis
 
 from app.access.limits import Bucket, Limits
 from app.connections import connect
-from app.errors import RateLimited
+from app.errors import NotFound, RateLimited
 from app.ledger.keys import new_conversation_id, new_id
 from tests.support.clients import ChatClient, PythonClient, Refused
 from tests.support.http_client import Api, Session
@@ -114,6 +115,34 @@ def test_a_message_sent_again_is_neither_counted_nor_refused(place: Place) -> No
     assert is_refusal(client.error("send_message", {"text": "x", "client_id": "third"}), WINDOW)
     assert client.do("send_message", **new) == first
     assert client.do("send_message", **more) == second
+
+
+def test_a_message_that_is_refused_is_not_counted(place: Place) -> None:
+    """Whatever it is refused for, over Socket.IO and HTTP."""
+    session = place.session()
+    client, api = place.client(session), place.stack.api(session)
+    never = new_conversation_id("nobody")
+    first = client.send(place.stack.secret_text())
+    client.wait_finished(first["turn_id"])
+    about = {"conversation_id": first["conversation_id"]}
+    refusals = [
+        ("send_message", {"text": "x" * 33_000}, "too_large"),
+        ("send_message", {"text": "x", "conversation_id": never}, "not_found"),
+        ("send_message", {"text": "x", "parent_id": "m1", **about}, "invalid"),
+        ("send_message", {"text": "x", "provider": "nowhere"}, "invalid"),
+        ("edit_message", {"text": "x", "message_id": "m1", **about}, "not_found"),
+        ("regenerate", {"message_id": "m1", **about}, "not_found"),
+    ]
+    for event, payload, code in refusals:
+        assert client.error(event, {"client_id": uuid.uuid4().hex, **payload})["code"] == code
+    for path in (f"/api/conversations/{never}/messages", f"/api/conversations/{first['conversation_id']}/messages"):
+        message = {"text": "x" * (1 if never in path else 33_000), "client_id": "x"}
+        assert api("POST", path, json=message, headers=place.headers).status_code in {404, 413}
+    asked = {"input": "x" * 33_000, "model": "small"}
+    assert api("POST", "/v1/responses", json=asked, headers=place.headers).status_code == 413
+    for _ in range(TURNS - 1):
+        client.send(place.stack.secret_text())
+    assert is_refusal(client.error("send_message", {"text": "x", "client_id": "last"}), WINDOW)
 
 
 def test_answers_asked_for_again_are_turns(place: Place) -> None:
@@ -220,10 +249,10 @@ def limits_of(redis: Redis, *, turns: str = "100/minute", turns_ip: str = "100/m
 
 def taken(limits: Limits, owner: str, address: str) -> bool:
     try:
-        limits.turn(owner, address, new_conversation_id(owner), new_id("c"))
+        with limits.turn(owner, address, new_conversation_id(owner), new_id("c")):
+            return True
     except RateLimited:
         return False
-    return True
 
 
 def clock_of(redis: Redis) -> float:
@@ -250,8 +279,8 @@ def test_several_rates_hold_together(redis: Redis) -> None:
     limits, owner = limits_of(redis, turns="3/second;5/hour"), new_id("s")
     count = itertools.count()
     eventually(lambda: taken(limits, owner, new_id("a")) and next(count) == 4, "five turns are taken")
-    with pytest.raises(RateLimited) as refused:
-        limits.turn(owner, new_id("a"), new_conversation_id(owner), "x")
+    with pytest.raises(RateLimited) as refused, limits.turn(owner, new_id("a"), new_conversation_id(owner), "x"):
+        pass
     assert refused.value.retry_after is not None
     assert 3000 < refused.value.retry_after <= 3600
     assert "in 60 minutes" in refused.value.message
@@ -262,6 +291,17 @@ def test_what_is_taken_at_the_same_moment_is_counted_once_each(redis: Redis) -> 
     with ThreadPoolExecutor(16) as threads:
         results = list(threads.map(lambda _: taken(limits, owner, address), range(64)))
     assert results.count(True) == 10
+
+
+def test_what_is_given_back_is_one_s_own(redis: Redis) -> None:
+    limits, owner, address = limits_of(redis, turns="3/minute"), new_id("s"), new_id("a")
+    assert taken(limits, owner, address)
+    for _ in range(5):
+        with suppress(NotFound), limits.turn(owner, address, new_conversation_id(owner), "x"):
+            assert redis.llen(f"parley:limit:turns:60:{owner}") == 2
+            raise NotFound
+    assert [taken(limits, owner, address) for _ in range(3)] == [True, True, False]
+    assert redis.llen(f"parley:limit:turns-ip:60:{address}") == 3
 
 
 def test_windows_leave_nothing_behind(redis: Redis) -> None:

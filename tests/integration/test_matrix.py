@@ -62,6 +62,7 @@ ABOUT_ONE: dict[str, Callable[[Ids], dict[str, Any]]] = {
         "client_id": client_id(),
     },
     "select_branch": lambda ids: {"conversation_id": ids.conversation, "message_id": ids.reply},
+    "list_turns": lambda ids: {"conversation_id": ids.conversation},
     "stop_turn": lambda ids: {"conversation_id": ids.conversation, "turn_id": ids.turn},
     "configure_conversation": lambda ids: {"conversation_id": ids.conversation, "title": "x"},
     "clear_conversation": lambda ids: {"conversation_id": ids.conversation},
@@ -89,6 +90,7 @@ OPEN_ROUTES = {
 # Route → (body, status for whose it is).
 ROUTES_ABOUT_ONE: dict[str, tuple[Callable[[], Any], int]] = {
     "GET /api/conversations/<conversation_id>": (lambda: None, 200),
+    "GET /api/conversations/<conversation_id>/turns": (lambda: None, 200),
     "GET /api/conversations/<conversation_id>/messages": (lambda: None, 200),
     "PATCH /api/conversations/<conversation_id>": (lambda: {"title": "x"}, 200),
     "GET /api/conversations/<conversation_id>/events": (lambda: None, 200),
@@ -113,6 +115,7 @@ ROUTES_ABOUT_ONESELF: dict[str, tuple[Callable[[], Any], int]] = {
     "GET /api/session": (lambda: None, 200),
     "GET /api/models": (lambda: None, 200),
     "GET /v1/models": (lambda: None, 200),
+    "GET /v1/models/<path:name>": (lambda: None, 200),
     "POST /v1/chat/completions": (lambda: {"model": "small", "messages": [{"role": "user", "content": "x"}]}, 200),
     "POST /v1/responses": (lambda: {"input": "x"}, 200),
     "GET /api/conversations": (lambda: None, 200),
@@ -166,6 +169,7 @@ def path_of(route: str, ids: Ids) -> tuple[str, str]:
         "message": ids.message,
         "reply": ids.reply,
     }
+    path = path.replace("<path:name>", "small")
     for name, value in named.items():
         path = path.replace(f"<{name}_id>", value)
     return method, path
@@ -193,6 +197,40 @@ def test_a_route_is_closed_to_nobody(stack: Stack, route: str) -> None:
     assert {who: answer.status_code for who, answer in answers.items()} == dict.fromkeys(answers, 401)
     assert len({answer.text for answer in answers.values()}) == 1
     assert answers["none"].json()["error"]["code"] == "unauthorized"
+
+
+CHANGES = [route for route in [*ROUTES_ABOUT_ONE, *ROUTES_ABOUT_ONESELF] if not route.startswith("GET ")]
+ELSEWHERE = [
+    {},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "https://foreign.example.com"},
+    {"Origin": "https://foreign.example.com", "Sec-Fetch-Site": "same-origin"},
+    {"Origin": "https://friend.example.com.foreign.example.com"},
+    *({"Sec-Fetch-Site": site} for site in ("cross-site", "same-site", "none", "")),
+]
+
+
+@pytest.mark.parametrize("route", CHANGES)
+def test_no_change_by_cookie_from_elsewhere(stack: Stack, route: str) -> None:
+    """With the owner's own cookie, as a browser sends it along with what other sites ask for."""
+    owner = stack.client()
+    ids = answered(owner)
+    api = stack.api(owner.session)
+    before = api.get(f"/api/conversations/{ids.conversation}")
+    body, status = {**ROUTES_ABOUT_ONE, **ROUTES_ABOUT_ONESELF}[route]
+    method, path = path_of(route, ids)
+    url = stack.webs[0].url
+    cookie = {"Cookie": f"parley_session={owner.session.token}"}
+    for headers in [*ELSEWHERE, {"Origin": url, "Host": "foreign.example.com"}]:
+        answer = Api(url)(method, path, json=body(), headers={**cookie, **headers})
+        assert (headers, answer.status_code) == (headers, 403)
+    assert api.get(f"/api/conversations/{ids.conversation}") == before
+    assert [one["id"] for one in api.get("/api/conversations")["conversations"]] == [ids.conversation]
+    answer = Api(url)(method, path, json=body(), headers={**cookie, "Origin": url})
+    assert answer.status_code == status
+    if '"token":' in answer.text:
+        stack.secrets.add(answer.json()["token"])
 
 
 def test_no_event_without_a_session(stack: Stack) -> None:

@@ -10,9 +10,12 @@ from celery.events.dispatcher import EventDispatcher
 from celery.worker import pidbox
 from celery.worker.components import Consumer as ConsumerStep
 from celery.worker.consumer import Consumer as StockConsumer
+from celery.worker.consumer.consumer import Evloop
 from celery.worker.consumer.control import Control as StockControl
 from celery.worker.consumer.events import Events as StockEvents
+from celery.worker.loops import synloop
 from kombu.connection import Connection
+from kombu.transport.redis import MultiChannelPoller
 from kombu.utils.functional import retry_over_time
 
 from app.settings import Settings
@@ -35,6 +38,13 @@ def test_the_consumer_connects_through_ensure_connected() -> None:
         assert "self.ensure_connected(" in inspect.getsource(getattr(StockConsumer, name))
     accepted = inspect.signature(Connection._ensure_connection).parameters
     assert {"errback", "interval_start", "interval_step", "interval_max", "callback"} <= set(accepted)
+
+
+def test_the_loop_looks_for_hints_with_a_timeout() -> None:
+    assert "connection.drain_events(timeout=2.0)" in inspect.getsource(synloop)
+    assert list(inspect.signature(synloop).parameters)[:2] == ["obj", "connection"]
+    assert "c.loop(*c.loop_args())" in inspect.getsource(Evloop.start)
+    assert "sleep(min(timeout, 1)" in inspect.getsource(MultiChannelPoller.get)
 
 
 def test_one_step_of_the_consumer_is_replaced() -> None:

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { apply, empty } from '../../static/js/model/conversation.js';
 import { inLane, isShownBy, rerouted, stillToShow, unsent } from '../../static/js/model/outbox.js';
 import { placeAmongVersions, rowsOf } from '../../static/js/model/rows.js';
+import { stageOf } from '../../static/js/view/stage.js';
 import { event, reply, story, user } from './events.mjs';
 
 const after = (events) => events.reduce(apply, empty({ id: 'c' }));
@@ -129,4 +130,20 @@ test('what was queued in a new chat follows it into the conversation it became',
     [['x', 'c9']],
   );
   assert.equal(unsent(moved, 'new-2').client_id, 'y');
+});
+
+test('a turn that waits says how long that is likely to be, as long as anybody can say', () => {
+  const queued = [
+    event(0, 'message.created', { message: user('m2', 't2', 'r1') }),
+    event(0, 'turn.queued', { turn_id: 't2', message_id: 'm2', position: 1 }),
+  ];
+  const state = after([...story().slice(0, 5), ...queued]);
+  const [running, waiting] = rowsOf(state, [], { waits: { t2: 5000 } }).filter(({ kind }) => kind === 'live');
+  assert.deepEqual([running.until, waiting.until], [null, 5000]);
+  const { words, until } = stageOf(waiting.turn, waiting.ahead, waiting.until);
+  assert.equal(until, 5000);
+  assert.equal(words(40), 'In the queue: one reply before it, about 40 s');
+  assert.equal(words(290), 'In the queue: one reply before it, about 5 min');
+  assert.equal(words(0), 'In the queue: one reply before it');
+  assert.equal(stageOf(waiting.turn, 0).words(0), 'Waiting to be answered');
 });

@@ -1,13 +1,15 @@
 -- A turn in: once for each client_id, whole or not at all.
--- a: owner, client_id, turn_id, message_id, reply_id, create, title, epoch, settings, chosen {memory?, provider?, model?, asked_by?},
---    max_queued, grace, ttl, full (the whole system is); and at most one of
+-- a: owner, client_id, turn_id, message_id, reply_id, create, title, epoch, settings, chosen {memory?, provider?, model?,
+--    asked_by?}, max_queued, grace, ttl, full (the whole system is), service and begin (as Pace has them, if anybody can
+--    say); and at most one of
 --    parent_id (the message follows that reply), edited (it is another version of that message), again (no message of its
 --    own: another version of that reply)
 -- ARGV[2]: the text as a JSON string.
 -- Returns {status}, or {'ok', acknowledgement, turn to start now or '', how many other conversations of the owner are
 -- active}.
-local exists = redis.call('EXISTS', meta) == 1
-if exists and not owned_by(a.owner) or not exists and not a.create then return { 'not_found' } end
+-- Both are asked whatever the one says: another's costs what never was.
+local exists, mine = redis.call('EXISTS', meta) == 1, owned_by(a.owner)
+if not mine and (exists or not a.create) then return { 'not_found' } end
 
 local first_answer = redis.call('HGET', turns, 'c:' .. a.client_id)
 if first_answer then
@@ -53,20 +55,29 @@ end
 redis.call('RPUSH', queue, a.turn_id)
 redis.call('ZADD', waiting, a.now, a.conversation_id .. ':' .. a.turn_id)
 redis.call('SADD', actives .. a.owner, a.conversation_id)
+redis.call('SADD', owners, a.owner)
 redis.call('HSET', meta, 'head', a.reply_id)
 if position == 0 then
   redis.call('ZADD', due, a.now + a.grace, a.conversation_id)
   redis.call('ZADD', ready, a.now, a.conversation_id)
 end
 
+local rank = redis.call('SCARD', actives .. a.owner) - 1
+local wait = 0
+if a.service then
+  local begin = a.begin[math.min(rank + 1, #a.begin)]
+  wait = math.ceil(position * (a.service + begin) + (field('turn') == '' and begin or 0))
+end
+
 local seq = emit('turn.queued', ',"turn_id":"' .. a.turn_id .. '","message_id":"' .. question ..
   '","reply_id":"' .. a.reply_id .. '","position":' .. position)
 local answer = '{"conversation_id":"' .. a.conversation_id .. '","message_id":"' .. question .. '","turn_id":"' ..
-  a.turn_id .. '","seq":' .. seq .. ',"epoch":"' .. field('epoch') .. '","position":' .. position .. '}'
+  a.turn_id .. '","seq":' .. seq .. ',"epoch":"' .. field('epoch') .. '","position":' .. position ..
+  (wait > 0 and ',"wait":' .. wait or '') .. '}'
 local turn = a.chosen
 turn.turn_id, turn.message_id, turn.reply_id = a.turn_id, question, a.reply_id
 redis.call('HSET', turns, 't:' .. a.turn_id, cjson.encode(turn), 's:' .. a.turn_id, 'waiting', 'c:' .. a.client_id, answer,
   'r:' .. a.reply_id, question)
 announce(field('turn') ~= '' and 'running' or 'waiting')
 touch()
-return { 'ok', answer, position == 0 and a.turn_id or '', redis.call('SCARD', actives .. a.owner) - 1 }
+return { 'ok', answer, position == 0 and a.turn_id or '', rank }

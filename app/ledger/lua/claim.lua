@@ -45,7 +45,7 @@ if not repeated then
   redis.call('ZREM', ready, a.conversation_id)
   local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
   redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'prompt', '',
-    'fence', a.fence, 'instructed', field('system_prompt'),
+    'began', a.now, 'fence', a.fence, 'instructed', field('system_prompt'),
     'origin', origin .. ',"memory":' .. tostring(memory) .. (attempts > 1 and ',"attempt":' .. attempts or ''))
   redis.call('HSET', turns, 's:' .. a.turn_id, 'running')
   redis.call('DEL', text, reasoning)

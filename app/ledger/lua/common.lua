@@ -1,5 +1,16 @@
 -- Prepended, behind base.lua, to all scripts of one conversation but those that run for every piece of a reply.
 
+local owners = shared .. 'owners'
+
+-- How long turns take, from their claim to their end: a sum and a number that both fade, so that their ratio is a mean of
+-- what was measured lately. (Figures.service is made of them.)
+local function count_service(ms)
+  local m = redis.call('HMGET', counts, 'service:ms', 'service:turns', 'service:at')
+  local kept = math.min(1, math.exp(((tonumber(m[3]) or 0) - a.now) / 300000))
+  redis.call('HSET', counts, 'service:ms', (tonumber(m[1]) or 0) * kept + ms,
+    'service:turns', (tonumber(m[2]) or 0) * kept + 1, 'service:at', a.now)
+end
+
 local function null_if_empty(value)
   if value == nil or value == '' then return cjson.null end
   return value
@@ -207,8 +218,10 @@ end
 
 -- A turn of the owner is over: one that was held back because of it may start.
 local function make_room()
-  local mine = actives .. field('owner')
+  local owner = field('owner')
+  local mine = actives .. owner
   if redis.call('EXISTS', queue) == 0 then redis.call('SREM', mine, a.conversation_id) end
+  if redis.call('EXISTS', mine) == 0 then redis.call('SREM', owners, owner) end
   for _, id in ipairs(redis.call('SMEMBERS', mine)) do
     local other = shared .. 'c:' .. id .. ':meta'
     if redis.call('HGET', other, 'held') then
@@ -228,6 +241,7 @@ local function conclude(turn_id, status, usage, err)
     said, thought = redis.call('GET', text) or '', redis.call('GET', reasoning) or ''
     origin, instructed = field('origin'), field('instructed')
     if usage == 'null' then usage = estimated_usage(said .. thought) end
+    count_service(a.now - (tonumber(field('began')) or a.now))
     redis.call('DEL', text, reasoning)
     redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '', 'prompt', '', 'instructed', '')
   end

@@ -1,10 +1,10 @@
 -- Turns of one partition that nobody works on. Each is given to one sweeper only: it is not due again before the next
 -- look, which comes later each time (a turn may simply be waiting for a free worker).
--- KEYS: due, ready, waiting, expiry, and what owners' listings and active sets begin with. ARGV: prefix of the partition's
+-- KEYS: due, ready, waiting, expiry, owners, and what owners' listings and active sets begin with. ARGV: prefix of the partition's
 -- conversation keys, now (or '': Redis's clock), first pause, longest pause (ms), limit, the longest that a conversation
 -- lives without being used (ms).
 -- Returns conversation id, turn id, …
-local due, ready, waiting, expiry, listings, actives = unpack(KEYS)
+local due, ready, waiting, expiry, owners, listings, actives = unpack(KEYS)
 local prefix = ARGV[1]
 local now, pause, longest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 if not now then
@@ -22,6 +22,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now, 'LIMIT'
     redis.call('ZREM', expiry, member)
     redis.call('ZREM', listings .. owner, id)
     redis.call('SREM', actives .. owner, id)
+    if redis.call('EXISTS', actives .. owner) == 0 then redis.call('SREM', owners, owner) end
   end
 end
 local found = {}

@@ -21,7 +21,8 @@ from app.web.identity import address_of
 from app.web.openai_api import said
 from app.web.openai_api.asked import Asked, AskedResponse, Talk, as_messages
 from app.web.openai_api.said import Handle
-from app.web.payloads import json_object, parse
+from app.web.payloads import parse
+from app.web.requests import json_body
 
 # A turn ends long before: this is for one that waits behind others.
 LONGEST_WAIT = 3_600.0
@@ -53,30 +54,35 @@ class Turns:
             if talk.before:
                 raise Invalid("With previous_response_id, send the user's new message only.", field="input")
             parent = (self._ledger.turn(owner, **previous.place).reply or {}).get("id")
-        self._services.limits.turn(owner, address_of(request), conversation_id, own)
         turn = NewTurn(talk.question, own, parent_id=parent, provider=provider, model=model)
-        if previous and talk.system_prompt:
+        with self._services.limits.turn(owner, address_of(request), conversation_id, own):
+            answer = self._take_in(talk, turn, conversation_id, fresh=previous is None)
+        background = isinstance(asked, AskedResponse) and bool(asked.background)
+        return Handle(conversation_id, answer["turn_id"], answer["message_id"], background, int(time.time()))
+
+    def _take_in(self, talk: Talk, turn: NewTurn, conversation_id: str, *, fresh: bool) -> Json:
+        """Into a conversation that may have to be made first (`fresh`). Returns the acknowledgement."""
+        owner = g.session.id
+        if not fresh and talk.system_prompt:
             self._chat.configure(owner, conversation_id, {"system_prompt": talk.system_prompt})
-        restored = not previous and bool(talk.before or talk.system_prompt)
+        restored = fresh and bool(talk.before or talk.system_prompt)
         if restored:
             at = iso(time.time_ns() // 1_000_000)
             settings = {
                 "title": title_of(talk.before[0][1] if talk.before else talk.question),
-                "provider": provider,
-                "model": model,
+                "provider": turn.provider,
+                "model": turn.model,
                 "system_prompt": talk.system_prompt or None,
                 "created_at": at,
             }
             before = as_messages(talk.before, at)
-            self._chat.restore(owner, settings, before, before[-1]["id"] if before else None, own)
+            self._chat.restore(owner, settings, before, before[-1]["id"] if before else None, turn.client_id)
         try:
-            answer = self._chat.send(owner, conversation_id if previous or restored else None, turn)
+            return self._chat.send(owner, None if fresh and not restored else conversation_id, turn)
         except AppError:
             if restored and "Idempotency-Key" not in request.headers:
                 self._ledger.clear(owner, conversation_id, delete=True)
             raise
-        background = isinstance(asked, AskedResponse) and bool(asked.background)
-        return Handle(conversation_id, answer["turn_id"], answer["message_id"], background, int(time.time()))
 
     def _chosen(self, model: str | None) -> tuple[str | None, str | None]:
         """`provider/model` where that is a provider's name, else a model of any of them."""
@@ -128,6 +134,6 @@ def framed(data: Json, name: str | None = None) -> bytes:
 
 
 def parse_asked(model: type[Any]) -> Any:
-    asked = parse(model, json_object(request.get_data()))
+    asked = parse(model, json_body())
     asked.check()
     return asked

@@ -15,6 +15,7 @@ import * as router from './router.js';
 import { createSending } from './sending.js';
 import { createSettings } from './settings.js';
 import { createStore, initial } from './store.js';
+import { createWaits } from './waits.js';
 
 const HEALTH_CHECK = 5_000;
 
@@ -47,6 +48,7 @@ export function createApp() {
   const sending = createSending({ store, link, reading, settings, drafts, notify });
   const branches = createBranches({ store, link, notify });
   const health = createHealth({ store });
+  createWaits({ store, link });
 
   function connectionChanged(connection) {
     const wasLost = store.get().connection.status === 'offline';

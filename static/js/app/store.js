@@ -19,6 +19,7 @@ export const initial = {
   missing: false, // it was asked for, and does not exist
   loadingOlder: false,
   outbox: [],
+  waits: {}, // when turns that wait are likely to begin, by turn
   editing: {}, // the message that is being written anew, by lane
   stopping: [], // turns that were asked to stop
   conversations: [],

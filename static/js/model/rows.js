@@ -6,11 +6,12 @@ import { stillToShow } from './outbox.js';
 
 const NOTHING = { messages: [], turns: [] };
 
-// `editing` is the message that is being written anew; `online`, whether what is being sent can get through.
-export function rowsOf(state, outbox, { editing = null, online = true } = {}) {
+// `editing` is the message that is being written anew; `online`, whether what is being sent can get through;
+// `waits`, when turns that wait are likely to begin.
+export function rowsOf(state, outbox, { editing = null, online = true, waits = {} } = {}) {
   const { messages, turns } = state ?? NOTHING;
   const entries = stillToShow(outbox, { messages, turns });
-  const live = new Map(turns.map((turn, ahead) => [turn.message_id, liveRow(turn, ahead)]));
+  const live = new Map(turns.map((turn, ahead) => [turn.message_id, liveRow(turn, ahead, waits)]));
   const rows = [];
   for (const message of beforeChange(messages, entries)) {
     if (message.role === 'assistant') {
@@ -33,7 +34,13 @@ function beforeChange(messages, entries) {
 
 const saidRow = (message, editing) => ({ kind: 'user', key: `said-${message.parent_id}`, message, editing });
 
-const liveRow = (turn, ahead) => ({ kind: 'live', key: `reply-${turn.message_id}`, turn, ahead });
+const liveRow = (turn, ahead, waits) => ({
+  kind: 'live',
+  key: `reply-${turn.message_id}`,
+  turn,
+  ahead,
+  until: waits[turn.turn_id] ?? null,
+});
 
 const replyRow = (message) => ({ kind: 'reply', key: `reply-${message.parent_id}`, message });
 

@@ -68,7 +68,7 @@ export class Reply {
   }
 
   // `entry`: it is asked for, and the server has not said yes. `turn`: it waits or is written. `message`: it is saved.
-  update({ entry = null, turn = null, message = null, ahead, online }) {
+  update({ entry = null, turn = null, message = null, ahead, until, online }) {
     const live = !message;
     const { text, reasoning } = message ?? turn ?? {};
     this.#text = text ?? '';
@@ -82,7 +82,7 @@ export class Reply {
     this.#article.setAttribute('aria-busy', String(live));
     this.#foot.hidden = live;
     if (entry) this.#showStage(wayOf(entry, online, 'Asking again…'), () => this.#actions.takeBack(entry.client_id));
-    else this.#showStage(turn && stageOf(turn, ahead), () => this.#actions.stop(turn.turn_id));
+    else this.#showStage(turn && stageOf(turn, ahead, until), () => this.#actions.stop(turn.turn_id));
     if (!live) this.#showResult(message);
     else this.#problem.hidden = true;
   }

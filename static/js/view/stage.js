@@ -2,9 +2,12 @@
 
 import { inSeconds } from './countdown.js';
 
-export function stageOf({ status, attempt, text, reasoning, retrying }, ahead) {
+// `until` is when a turn that waits is likely to begin, if anybody can say.
+export function stageOf({ status, attempt, text, reasoning, retrying }, ahead, until = null) {
   if (retrying) return retryingStage(retrying);
-  if (status === 'waiting') return { words: () => placeInQueue(ahead), revocable: true };
+  if (status === 'waiting') {
+    return { words: (left) => placeInQueue(ahead) + about(left), until, revocable: true };
+  }
   if (attempt > 1) return { words: () => 'Taken over by another worker, and begun anew' };
   return text || reasoning ? null : { words: () => 'Waiting for the first word' };
 }
@@ -18,6 +21,11 @@ export function wayOf({ note }, online, usually) {
 
 const placeInQueue = (ahead) =>
   ahead === 0 ? 'Waiting to be answered' : `In the queue: ${ahead === 1 ? 'one reply' : `${ahead} replies`} before it`;
+
+function about(seconds) {
+  if (seconds <= 0) return '';
+  return seconds < 100 ? `, about ${seconds} s` : `, about ${Math.round(seconds / 60)} min`;
+}
 
 // `at` is the server's clock; where that is far from ours, the delay counts from now.
 function retryingStage({ reason, delay, at }) {

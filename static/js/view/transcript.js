@@ -5,7 +5,7 @@ import { rowsOf } from '../model/rows.js';
 import { createRow } from './row.js';
 import { createScroller } from './scroller.js';
 
-const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead', 'editing', 'online'];
+const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead', 'until', 'editing', 'online'];
 
 // What is at the end of the conversation, so that more of it can be noticed.
 const endOf = (state) => state?.turns[0]?.text || state?.messages.at(-1);
@@ -25,14 +25,14 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
   });
   missing.querySelector('button').addEventListener('click', () => actions.startNew());
 
-  function render({ lane, log, outbox, editing, connection, missing: isMissing }) {
+  function render({ lane, log, outbox, waits, editing, connection, missing: isMissing }) {
     const online = connection.status === 'online';
     const state = log?.state ?? null;
     const entries = inLane(outbox, lane);
     const moved = lane !== shown.lane;
-    const now = { lane, state, outbox, editing, online };
+    const now = { lane, state, outbox, waits, editing, online };
     if (Object.keys(now).some((part) => now[part] !== shown[part])) {
-      scroll.holding(list.firstElementChild, () => draw(rowsOf(state, entries, { editing, online })));
+      scroll.holding(list.firstElementChild, () => draw(rowsOf(state, entries, { editing, online, waits })));
       if (!moved && endOf(state) !== endOf(shown.state)) scroll.grown();
     }
     // Who opens a conversation, or says something, wants to see its end.
