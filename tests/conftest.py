@@ -11,14 +11,27 @@ for module in ("clients", "http_client", "processes", "raw_socket", "stack", "vi
 from tests.support.stack import Stack, running_stacks  # noqa: E402 (their assertions are explained only if named before)
 
 LINES = 60
+MODES = ("gevent", "eventlet")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--mode", choices=["gevent", "eventlet"], help="ASYNC_MODE of tests that do not choose it")
+    parser.addoption("--mode", choices=MODES, help="ASYNC_MODE of tests that do not choose it; the others are left out")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     Stack.usual_mode = config.getoption("--mode") or Stack.usual_mode
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--mode"):
+        chosen = [item for item in items if _chooses_its_mode(item)]
+        config.hook.pytest_deselected(items=chosen)
+        items[:] = [item for item in items if item not in chosen]
+
+
+def _chooses_its_mode(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and any(value in MODES for value in callspec.params.values() if isinstance(value, str))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
