@@ -44,6 +44,20 @@ def test_whatever_ends_a_turn_makes_room(lab: Lab, full: list[Claimed], end: str
     lab.claim(conversation_id, turn_id)
 
 
+def test_room_is_made_for_one_that_is_still_held_back(lab: Lab, full: list[Claimed]) -> None:
+    """Not for those that began without being told, in the places of dead workers."""
+    *begun, held = [lab.conversation() for _ in range(MAX_ACTIVE + 1)]
+    assert all(lab.try_claim(*place) == Busy() for place in (*begun, held))
+    assert full
+    lab.clock.advance(LEASE)
+    running = [lab.claim(*place) for place in begun]
+    assert lab.try_claim(*held) == Busy()
+    assert held in lab.ledger.sweep(), "it has waited a while"
+    assert held not in lab.ledger.sweep()
+    lab.ledger.stop(lab.owner, running[0].conversation_id, running[0].turn_id)
+    assert held in lab.ledger.sweep(), "it is due at once"
+
+
 def test_others_are_not_concerned(lab: Lab, full: list[Claimed]) -> None:
     assert full
     turn = NewTurn("Hello", "x")

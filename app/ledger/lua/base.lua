@@ -59,15 +59,11 @@ local function publish(room, event, payload)
   end
 end
 
--- `body`: the event's own fields as JSON text, each with a leading comma.
-local function event_json(kind, body)
-  local seq = redis.call('HINCRBY', meta, 'seq', 1)
-  return '{"seq":' .. seq .. ',"epoch":"' .. field('epoch') .. '","conversation_id":"' .. a.conversation_id ..
-    '","type":"' .. kind .. '","at":"' .. a.at .. '"' .. body .. '}', seq
-end
-
+-- `body`: the event's own fields as JSON text, each with a leading comma. Returns the event's seq.
 local function emit(kind, body)
-  local event, seq = event_json(kind, body)
+  local seq = redis.call('HINCRBY', meta, 'seq', 1)
+  local event = '{"seq":' .. seq .. ',"epoch":"' .. field('epoch') .. '","conversation_id":"' .. a.conversation_id ..
+    '","type":"' .. kind .. '","at":"' .. a.at .. '"' .. body .. '}'
   redis.call('XADD', log, seq .. '-0', 'e', event)
   publish('c:' .. a.conversation_id, 'event', event)
   return seq

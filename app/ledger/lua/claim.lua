@@ -3,8 +3,8 @@
 --    max_active (turns of an owner that run at a time), defaults {provider, models}, window {messages, bytes}; and of a
 --    worker whose write was refused and who would write its text again: had (its fence), had_attempt,
 --    wrote {provider, model}, new_epoch
--- Returns {'gone', how the turn ended or ''}, {'busy'}, {'given_up', next turn or ''}, or {'claimed', facts as JSON, message, history …} with the
--- history newest first, as stored.
+-- Returns {'gone', how the turn ended or ''}, {'busy'}, {'given_up', next turn or ''}, or {'claimed', facts as JSON,
+-- message, history …} with the history newest first, as stored.
 local status = redis.call('HGET', turns, 's:' .. a.turn_id)
 if not status or is_over(status) then return { 'gone', status or '' } end
 if redis.call('LINDEX', queue, 0) ~= a.turn_id then return { 'busy' } end
@@ -43,6 +43,7 @@ if not repeated then
   if attempts > 1 and not a.had then count('takeovers') end
   waited = math.max(0, a.now - tonumber(redis.call('ZSCORE', ready, a.conversation_id) or a.now))
   redis.call('ZREM', ready, a.conversation_id)
+  redis.call('HDEL', meta, 'held')
   local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
   redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'prompt', '',
     'began', a.now, 'fence', a.fence, 'instructed', field('system_prompt'),

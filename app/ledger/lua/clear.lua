@@ -17,6 +17,7 @@ redis.call('ZREM', due, a.conversation_id)
 redis.call('ZREM', ready, a.conversation_id)
 redis.call('HSET', meta, 'turn', '', 'lease', 0, 'fence', '', 'hints', 0, 'head', '', 'prompt', '', 'state', 'idle',
   'updated_at', a.at)
+redis.call('HDEL', meta, 'held')
 make_room()
 local conversation = conversation_json()
 if a.delete then

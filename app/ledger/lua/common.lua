@@ -267,6 +267,7 @@ local function conclude(turn_id, status, usage, err)
   if running == '' then
     redis.call('XTRIM', log, 'MINID', seq .. '-0')
     redis.call('HSET', meta, 'hints', 0)
+    redis.call('HDEL', meta, 'held')
     if next_turn then
       redis.call('ZADD', due, a.now + a.grace, a.conversation_id)
       redis.call('ZADD', ready, a.now, a.conversation_id)

@@ -1,8 +1,8 @@
 -- Turns of one partition that nobody works on. Each is given to one sweeper only: it is not due again before the next
 -- look, which comes later each time (a turn may simply be waiting for a free worker).
--- KEYS: due, ready, waiting, expiry, owners, and what owners' listings and active sets begin with. ARGV: prefix of the partition's
--- conversation keys, now (or '': Redis's clock), first pause, longest pause (ms), limit, the longest that a conversation
--- lives without being used (ms).
+-- KEYS: due, ready, waiting, expiry, owners, and what owners' listings and active sets begin with. ARGV: prefix of the
+-- partition's conversation keys, now (or '': Redis's clock), first pause, longest pause (ms), limit, the longest that a
+-- conversation lives without being used (ms).
 -- Returns conversation id, turn id, …
 local due, ready, waiting, expiry, owners, listings, actives = unpack(KEYS)
 local prefix = ARGV[1]

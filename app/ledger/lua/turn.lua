@@ -1,5 +1,6 @@
 -- Where a turn stands. a: owner, turn_id, message_id (its question), ttl
--- Returns {'not_found'}, or {status, epoch, seq, attempt, text and reasoning so far, origin as JSON or '', saved reply or ''}.
+-- Returns {'not_found'}, or {status, epoch, seq, attempt, text and reasoning so far, origin as JSON or '', saved reply or
+-- ''}.
 if not owned_by(a.owner) then return { 'not_found' } end
 local status = redis.call('HGET', turns, 's:' .. a.turn_id)
 if not status then return { 'not_found' } end
