@@ -67,6 +67,7 @@ class RoomManager(RedisManager):
         if room is None or not _has_channel(room):
             self._enter(sid, namespace, room, eio_sid)
             return
+        self._empty_since.pop(room, None)  # or its channel could be closed while this waits for it
         try:
             self._subscriber.subscribe(ROOM_CHANNELS + room)
             self._enter(sid, namespace, room, eio_sid)
@@ -115,6 +116,9 @@ class RoomManager(RedisManager):
         return len(self.rooms.get("/", {}).get(None, ())) + len(self.listeners)
 
     def _enter(self, sid: str, namespace: str, room: str | None, eio_sid: str | None) -> None:
+        if eio_sid is None and sid not in self._rooms_of:
+            # Of a client that went meanwhile the stock manager would keep an empty room, for good.
+            raise ValueError("the client is gone")
         super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         self._rooms_of.setdefault(sid, set()).add(room)
 

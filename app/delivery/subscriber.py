@@ -28,6 +28,7 @@ class Subscriber:
         self._redis = redis
         self._reconnected = reconnected
         self._confirmed: dict[str, threading.Event] = {channel: threading.Event() for channel in channels}
+        self._unconfirmed: set[str] = set()  # of those, what the connection at hand has been asked for
         self._connection: Connection | None = None
         self._sending = threading.Lock()
         self._pause = 0.0
@@ -41,12 +42,14 @@ class Subscriber:
         confirmed = self._confirmed.get(channel)
         if confirmed is None:
             confirmed = self._confirmed[channel] = threading.Event()
+            self._unconfirmed.add(channel)
             self._send("SUBSCRIBE", channel)
         if not confirmed.wait(CONFIRM_SECONDS):
             raise Unavailable
 
     def unsubscribe(self, channel: str) -> None:
         if self._confirmed.pop(channel, None) is not None:
+            self._unconfirmed.discard(channel)
             self._send("UNSUBSCRIBE", channel)
 
     def messages(self) -> Iterator[tuple[str, bytes]]:
@@ -67,6 +70,7 @@ class Subscriber:
     def _connect(self) -> None:
         connection = self._redis.connection_pool.get_connection()
         self._connection = connection
+        self._unconfirmed = set(self._confirmed)
         self._send("SUBSCRIBE", *self._confirmed)
 
     def _disconnect(self) -> None:
@@ -110,8 +114,10 @@ class Subscriber:
                 yield answer[1].decode(), answer[2]
             elif kind == b"subscribe":
                 self._pause = 0.0
-                if confirmed := self._confirmed.get(answer[1].decode()):
+                channel = answer[1].decode()
+                self._unconfirmed.discard(channel)
+                if confirmed := self._confirmed.get(channel):
                     confirmed.set()
-                if not level and all(event.is_set() for event in self._confirmed.values()):
+                if not level and not self._unconfirmed:
                     level = True
                     self._reconnected()

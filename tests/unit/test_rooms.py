@@ -1,0 +1,55 @@
+"""What a web process keeps of its rooms."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import socketio
+
+from app.connections import connect
+from app.delivery.manager import RoomManager
+from tests.support.processes import eventually
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path, aof=False) as server:
+        yield server
+
+
+class Process:
+    """A web process that listens, with one client."""
+
+    def __init__(self, redis: RedisServer) -> None:
+        self.caught_up: set[str] = set()
+        self.manager = RoomManager(connect(redis.url), self._last_events, lambda _room, _seq: None)
+        socketio.Server(client_manager=self.manager, async_mode="threading")
+        self.sid = self.manager.connect("connection-1", "/")
+        self.manager.initialize()
+
+    def _last_events(self, rooms: Iterable[str]) -> list[tuple[str, bytes]]:
+        self.caught_up |= set(rooms)
+        return []
+
+
+def test_nothing_is_kept_of_a_client_that_goes_while_it_enters_a_room(redis: RedisServer) -> None:
+    manager = Process(redis).manager
+    sid = manager.connect("connection-2", "/")
+    manager.basic_enter_room(sid, "/", "c:1")
+    manager.basic_disconnect(sid, "/")
+    with pytest.raises(ValueError, match="gone"):
+        manager.basic_enter_room(sid, "/", "c:2")
+    assert not {"c:1", "c:2"} & manager.rooms["/"].keys()
+    assert manager.get_rooms(sid, "/") == []
+
+
+def test_all_rooms_are_heard_again_after_the_connection_was_lost(redis: RedisServer) -> None:
+    process = Process(redis)
+    rooms = {f"c:{number}" for number in range(300)}
+    for room in rooms:
+        process.manager.basic_enter_room(process.sid, "/", room)
+    redis.client.client_kill_filter(_type="pubsub")
+    eventually(lambda: rooms <= process.caught_up, "each room's last event is asked for")
+    channels = [f"flask-socketio/{room}" for room in rooms]
+    assert {number for _, number in redis.client.pubsub_numsub(*channels)} == {1}
