@@ -1,6 +1,6 @@
 """The two streaming protocols of OpenAI's API, each read into text, reasoning, usage and an end."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -9,8 +9,7 @@ from app.providers.failures import Failures
 from app.providers.sse import Event
 
 DONE = b"[DONE]"
-
-
+MOST_TOKENS = 10**12
 _REASONING_EVENTS = {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
 _NOTHING = Piece()
 
@@ -22,9 +21,8 @@ class Reader:
         self.usage: Usage | None = None
         self.complete = False  # the text is whole: a break of the connection no longer matters
         self.ended = False  # nothing that matters can follow
-        self.reason: str | None = (
-            None  # why the text is shorter than the model wanted: "length", "content_filter" or None
-        )
+        # Why the text is shorter than the model wanted: "length", "content_filter" or None.
+        self.reason: str | None = None
         self._failures = failures
 
     def read(self, event: Event) -> Piece:
@@ -114,6 +112,11 @@ def _text(value: object) -> str:
 def _usage(usage: object, of_input: str, of_output: str) -> Usage | None:
     if isinstance(usage, dict):
         given, made = usage.get(of_input), usage.get(of_output)
-        if isinstance(given, int) and isinstance(made, int):
+        if _is_count(given) and _is_count(made):
             return Usage(given, made)
     return None
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    """One that the ledger can add up."""
+    return type(value) is int and 0 <= value < MOST_TOKENS

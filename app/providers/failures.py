@@ -115,7 +115,9 @@ class Failures:
     def _clean(self, words: str) -> str:
         if len(self._api_key) >= 8:
             words = words.replace(self._api_key, "[redacted]")
-        words = " ".join(_SECRETS.sub("[redacted]", words[: 4 * MAX_WORDS]).split())
+        # The SDK takes half a character out of JSON where orjson would refuse it; the ledger cannot store one.
+        words = words[: 4 * MAX_WORDS].encode(errors="replace").decode()
+        words = " ".join(_SECRETS.sub("[redacted]", words).split())
         return words if len(words) <= MAX_WORDS else words[: MAX_WORDS - 1] + "…"
 
 

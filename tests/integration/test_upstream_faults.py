@@ -19,6 +19,7 @@ HASTY = {
 }
 JUNK = Raw(b"data: {this is no JSON\n\n")
 EMPTY = Script([], finish=None)
+HALF_A_CHARACTER = rb'{"error": {"message": "There is no \ud83d here."}}'
 WAIT = 1  # seconds, of Retry-After
 
 
@@ -43,6 +44,7 @@ LASTING: dict[str, tuple[list[Script], str, str, bool]] = {
     "malformed again": ([Script([JUNK]), Script([JUNK])], "", "provider_stream", True),
     "empty again": ([EMPTY, EMPTY], "", "provider_empty", True),
     "429 for an hour": ([limited(3600)], "", "provider_rate_limited", False),
+    "half a character": ([Script(status=400, body=HALF_A_CHARACTER)], "", "provider_rejected", False),
     "401": ([Script.error(401, "Incorrect API key.", code="invalid_api_key")], "", "provider_auth", False),
     "stall before the answer": ([Script(before_headers=[Stall()])], "", "provider_timeout", False),
     "stall before the first token": ([Script([Stall()])], "", "provider_timeout", False),

@@ -199,8 +199,11 @@ def test_replies_in_odd_forms(upstream: Upstream, provider: OpenAICompatible, sc
     assert completion.usage == Usage(7, 11)
 
 
-def test_usage_is_optional(upstream: Upstream, provider: OpenAICompatible) -> None:
-    upstream.script(Script(["a"], usage=None))
+@pytest.mark.parametrize("usage", [None, (True, 1), (1, -1), (1, 10**18)], ids=repr)
+def test_usage_is_optional_and_nonsense_is_none(
+    upstream: Upstream, provider: OpenAICompatible, usage: tuple[int, int] | None
+) -> None:
+    upstream.script(Script(["a"], usage=usage))
     completion = ask(provider)
     assert list(completion) == [Piece("a")]
     assert completion.usage is None
@@ -299,6 +302,7 @@ def test_words_are_shortened(upstream: Upstream, provider: OpenAICompatible) -> 
         ({"object": "error", "message": "too long", "code": 400}, "too long"),
         (b"<html><h1>Oh</h1></html>", ""),
         (b"plain words", "plain words"),
+        (b'{"error": {"message": "half a \\ud83d character"}}', "half a ? character"),
         ([1, 2], ""),
         (b"", ""),
     ],
