@@ -64,10 +64,12 @@ class _Body(httpx2.SyncByteStream):
     def close(self) -> None:
         if self._exchange is not None:
             self._exchange.let_go()
-        with _in_the_words_of_httpx2():
-            if hasattr(self._stream, "close"):
-                self._stream.close()
-        self._closed()
+        try:
+            with _in_the_words_of_httpx2():
+                if hasattr(self._stream, "close"):
+                    self._stream.close()
+        finally:
+            self._closed()
 
 
 class Transport(httpx2.BaseTransport):

@@ -50,7 +50,7 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
 
     @api.post("/conversations")
     def create_conversation() -> tuple[Response, int]:
-        return jsonify(chat.create(g.session.id, parse(Settings, _body()).given())), 201
+        return jsonify(chat.create(g.session.id, parse(Settings, json_body()).given())), 201
 
     @api.get("/conversations/<conversation_id>")
     def show_conversation(conversation_id: str) -> Response:
@@ -58,7 +58,7 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
 
     @api.patch("/conversations/<conversation_id>")
     def configure_conversation(conversation_id: str) -> Response:
-        changes = parse(Settings, _body()).given()
+        changes = parse(Settings, json_body()).given()
         if not changes:
             raise Invalid("Give at least one of title, memory, provider, model and system_prompt.")
         return jsonify(chat.configure(g.session.id, conversation_id, changes))
@@ -82,10 +82,6 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
         return jsonify(chat.stop(g.session.id, conversation_id, turn_id))
 
     return api
-
-
-def _body() -> dict[str, Any]:
-    return json_body()
 
 
 def _query() -> dict[str, Any]:
