@@ -9,19 +9,10 @@ import requests
 
 from tests.support.clients import ChatClient, Refused
 from tests.support.processes import eventually
+from tests.support.replies import begun
 from tests.support.stack import Stack
-from tests.support.upstream import Gate, Hold, Script
 
 LONG = 40  # seconds of patience where a process starts, a lease ends and a sweep follows
-
-
-def begun(stack: Stack, client: ChatClient) -> tuple[str, str, str, Gate]:
-    """(conversation, turn, question, gate) of a reply that has said “Half ” and holds."""
-    text, gate = stack.secret_text(), Gate()
-    stack.model.answer(text, Script(["Half ", Hold(gate), "and half."]))
-    answer = client.send(text)
-    client.wait_text(answer["conversation_id"], answer["turn_id"], "Half ")
-    return answer["conversation_id"], answer["turn_id"], text, gate
 
 
 def assert_answered_once(stack: Stack, client: ChatClient, conversation_id: str, turn_ids: list[str]) -> None:

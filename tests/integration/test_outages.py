@@ -24,6 +24,16 @@ LONG = 40  # seconds of patience where a process starts, a lease ends and a swee
 MODES: list[Mode] = ["gevent", "eventlet"]
 
 
+def begun(stack: Stack, client: ChatClient) -> tuple[str, str, str, Gate]:
+    """(conversation, turn, question, gate) of a reply that has said “One, ” and holds; of three pieces in all."""
+    text, gate = stack.secret_text(), Gate()
+    stack.model.answer(text, Script(["One, ", Hold(gate), "two, ", "three."]))
+    answer = client.send(text)
+    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
+    client.wait_text(conversation_id, turn_id, "One, ")
+    return conversation_id, turn_id, text, gate
+
+
 def assert_answered_once(client: ChatClient, conversation_id: str, turn_ids: list[str]) -> None:
     """Each of them has one saved reply, in this order, and the client shows just that."""
     shown = client.view(conversation_id)
@@ -285,11 +295,7 @@ def test_a_network_that_was_gone_is_caught_up_with(fragile: Stack, network: Netw
     session = fragile.session()
     watcher = fragile.client(session, web=1)
     client = fragile.client(session, kind=kind, connect=False).connect(network.url)
-    text, gate = fragile.secret_text(), Gate()
-    fragile.model.answer(text, Script(["One, ", Hold(gate), "two, ", "three."]))
-    answer = client.send(text)
-    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
-    client.wait_text(conversation_id, turn_id, "One, ")
+    conversation_id, turn_id, text, gate = begun(fragile, client)
     watcher.open(conversation_id)
 
     network.fall_silent()
@@ -316,11 +322,7 @@ def test_what_a_silent_network_held_back_arrives_whole(fragile: Stack, network: 
     session = fragile.session()
     watcher = fragile.client(session, web=1)
     client = fragile.client(session, kind=kind, connect=False).connect(network.url)
-    text, gate = fragile.secret_text(), Gate()
-    fragile.model.answer(text, Script(["One, ", Hold(gate), "two, ", "three."]))
-    answer = client.send(text)
-    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
-    client.wait_text(conversation_id, turn_id, "One, ")
+    conversation_id, turn_id, _, gate = begun(fragile, client)
     watcher.open(conversation_id)
 
     network.fall_silent()
@@ -341,11 +343,7 @@ def test_what_a_silent_network_held_back_arrives_whole(fragile: Stack, network: 
 @pytest.mark.parametrize("kind", ["python", "npm"])
 def test_a_web_process_that_is_replaced_hands_its_clients_over(fragile: Stack, kind: Kind) -> None:
     client = fragile.client(kind=kind)
-    text, gate = fragile.secret_text(), Gate()
-    fragile.model.answer(text, Script(["One, ", Hold(gate), "two, ", "three."]))
-    answer = client.send(text)
-    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
-    client.wait_text(conversation_id, turn_id, "One, ")
+    conversation_id, turn_id, text, gate = begun(fragile, client)
 
     sent = {"text": fragile.secret_text(), "client_id": uuid.uuid4().hex, "conversation_id": conversation_id}
     client.post("send_message", sent)  # it may be acknowledged or not

@@ -4,20 +4,11 @@ import signal
 
 from tests.support.clients import ChatClient
 from tests.support.processes import eventually
+from tests.support.replies import begun
 from tests.support.stack import Stack, Worker
-from tests.support.upstream import Gate, Hold, Script
 from tests.support.workers import sole_worker, thaw
 
 LONG = 40  # seconds of patience where a process starts or ends
-
-
-def begun(stack: Stack, client: ChatClient) -> tuple[str, str, str, Gate]:
-    """(conversation, turn, question, gate) of a reply that has said “Half ” and holds."""
-    text, gate = stack.secret_text(), Gate()
-    stack.model.answer(text, Script(["Half ", Hold(gate), "and half."]))
-    answer = client.send(text)
-    client.wait_text(answer["conversation_id"], answer["turn_id"], "Half ")
-    return answer["conversation_id"], answer["turn_id"], text, gate
 
 
 def terminate(worker: Worker, time: int) -> None:

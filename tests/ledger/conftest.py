@@ -6,7 +6,9 @@ import pytest
 from redis import Redis
 
 from app.connections import connect
-from tests.ledger.harness import Lab, make_lab
+from app.ledger import Ledger
+from tests.ledger.harness import Lab, make_lab, make_ledger
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 
 
@@ -39,3 +41,21 @@ def other_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
         client = connect(server.url)
         yield client
         client.close()
+
+
+@pytest.fixture
+def proxy(server: RedisServer) -> Iterator[Proxy]:
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["cut_before", "cut_after"])
+def faulty(lab: Lab, proxy: Proxy, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """Its next call is cut off once."""
+    client = connect(proxy.url)
+    ledger = make_ledger(client, lab.clock)
+    assert ledger.sweep() == []  # connected
+    setattr(proxy, request.param, 1)
+    yield ledger
+    assert (proxy.cut_before, proxy.cut_after) == (0, 0), "nothing was cut off"
+    client.close()

@@ -1,16 +1,11 @@
 """Who works on a turn, and what it is told."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from app.connections import connect
 from app.ledger import Busy, Claimed, Finish, Finished, GivenUp, Gone, Ledger, Snapshot, Write
 from app.ledger.models import Json
 from app.ledger.workers import GAVE_UP, MAX_ATTEMPTS
-from tests.ledger.harness import LEASE, PROVIDERS, Lab, make_ledger
-from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer
+from tests.ledger.harness import LEASE, PROVIDERS, Lab
 
 
 def test_a_claim(lab: Lab) -> None:
@@ -98,19 +93,6 @@ def test_given_up_keeps_what_has_been_shown(lab: Lab) -> None:
     assert lab.write(claim, 2, "late").written == "refused"
     assert lab.try_claim(conversation_id, turn_id) == Gone("failed")
     assert lab.claim(conversation_id, following).attempt == 1
-
-
-@pytest.fixture(params=["cut_before", "cut_after"])
-def faulty(lab: Lab, server: RedisServer, request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    """Its next call is cut off once."""
-    with Proxy(server.port) as proxy:
-        client = connect(proxy.url)
-        ledger = make_ledger(client, lab.clock)
-        assert ledger.sweep() == []  # connected
-        setattr(proxy, request.param, 1)
-        yield ledger
-        assert (proxy.cut_before, proxy.cut_after) == (0, 0), "nothing was cut off"
-        client.close()
 
 
 def test_an_answer_that_is_lost_is_no_attempt_more(lab: Lab, faulty: Ledger) -> None:

@@ -1,34 +1,11 @@
 """The connection breaks before Redis hears of a call, or after it has done it: the client sends it once more."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from app.connections import connect
 from app.errors import NotFound
 from app.ledger import Finish, Finished, Ledger, NewTurn, Write
 from app.ledger.keys import new_conversation_id
-from tests.ledger.harness import Lab, make_ledger
-from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer
-
-
-@pytest.fixture
-def proxy(server: RedisServer) -> Iterator[Proxy]:
-    with Proxy(server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture(params=["cut_before", "cut_after"])
-def faulty(lab: Lab, proxy: Proxy, request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    """Its next call is cut off once."""
-    client = connect(proxy.url)
-    ledger = make_ledger(client, lab.clock)
-    assert ledger.sweep() == []  # connected
-    setattr(proxy, request.param, 1)
-    yield ledger
-    assert (proxy.cut_before, proxy.cut_after) == (0, 0), "nothing was cut off"
-    client.close()
+from tests.ledger.harness import Lab
 
 
 def test_accept(lab: Lab, faulty: Ledger) -> None:

@@ -1,6 +1,5 @@
 """Sums of many processes in Redis."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,6 @@ from app.connections import connect
 from app.ledger.tally import SUMS, Tally
 from app.metrics import Metrics
 from tests.support.redis_server import RedisServer
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("tally"), aof=False) as server:
-        yield server
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    client = connect(server.url)
-    client.flushall()
-    yield client
-    client.close()
 
 
 def process(redis: Redis, **gauges: float) -> tuple[Metrics, Tally]:
