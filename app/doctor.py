@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from app.connections import connect
 from app.ledger.presence import Presence
+from app.providers.proxies import proxy_for
 from app.settings import ProviderConfig, Settings, SettingsError
 
 OLDEST_REDIS = (6, 2)
@@ -150,6 +151,7 @@ def _provider_finding(config: ProviderConfig) -> Finding:
             headers=headers,
             timeout=PROVIDER_SECONDS,
             follow_redirects=True,
+            proxy=proxy_for(address),  # as workers do
             trust_env=False,
         )
     except httpx2.HTTPError as exc:

@@ -98,10 +98,6 @@ def owners_key(partition: str) -> str:
     return _shared_key(partition, "owners")
 
 
-def expiry_key(partition: str) -> str:
-    return _shared_key(partition, "expiry")
-
-
 def listing_key(owner: str) -> str:
     return _owner_key(partition_of(owner), "listing", owner)
 

@@ -14,6 +14,7 @@
 --   * `due` has the conversations whose queue is not empty; `ready` those of them whose first turn nobody works on, with
 --     the time since when; `waiting` the turns that have never been claimed, by the time of their acknowledgement. An
 --     owner's `actives` are the conversations whose queue is not empty, `owners` those who have any.
+--   * `held`, in `meta`, says that the first turn waits for another one of its owner's to end; a claim removes it.
 --   * `text` and `reasoning` are what has been shown of the running turn, so they are what gets saved when it ends.
 --   * `messages` is a tree and only grows (until the conversation is cleared); `children` has, for each message, the JSON
 --     strings of those that follow it, in order of creation, under `-` those that follow none; `head` is the leaf of the

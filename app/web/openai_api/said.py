@@ -18,7 +18,6 @@ that it began as this one did is assumed.
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from app.errors import NotFound
@@ -233,10 +232,6 @@ def chunk(handle: Handle, model: str, delta: Json, finish: str | None = None, us
         "choices": [] if usage else choices,
         **({"usage": _as_completion_usage(_usage(usage))} if usage else {}),
     }
-
-
-def seconds_of(created_at: str) -> int:
-    return int(datetime.fromisoformat(created_at).timestamp())
 
 
 def _output(handle: Handle, state: TurnState, status: str) -> list[Json]:
