@@ -57,6 +57,14 @@ def test_all_is_well(stack: Stack) -> None:
     assert code == 0
 
 
+def test_providers_are_asked_through_the_proxy_that_workers_use(stack: Stack) -> None:
+    provider = json.loads(stack.environ["PROVIDERS"])[0]
+    elsewhere = {**provider, "base_url": "http://models.invalid/v1"}
+    proxied = {**stack.environ, "PROVIDERS": json.dumps([elsewhere]), "HTTP_PROXY": provider["base_url"]}
+    _, said = doctor(proxied)
+    assert "http://models.invalid/v1 answers" in said["Provider chat"]
+
+
 def test_a_redis_that_would_lose_conversations(redis: RedisServer, tmp_path: Path) -> None:
     redis.client.config_set("appendonly", "no")
     redis.client.config_set("maxmemory-policy", "allkeys-lru")
