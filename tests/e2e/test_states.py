@@ -72,6 +72,35 @@ def test_with_no_worker_the_page_says_so(stack: Stack, new_page: NewPage) -> Non
     expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
 
 
+def test_a_reply_whose_worker_died_and_left_nobody_says_so(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Alone"), Gate()
+    stack.model.answer(text, Script([*words("Half of "), Hold(gate)]), Script(words("All of it.")))
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".row.reply .prose")).to_contain_text("Half of")
+    stack.workers[0].kill()
+    expect(page.locator("#trouble-reason")).to_contain_text("no worker is running", timeout=40_000)
+    stack.repair()
+    expect(answered(page, 1).locator(".prose")).to_have_text("All of it.")
+    expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
+    gate.open()
+
+
+def test_a_reply_that_stands_still_because_redis_is_away_says_so(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Unkept"), Gate()
+    # Twice: the turn may be claimed anew before the text that was kept is written.
+    stack.model.answer(text, Script([*words("Still "), Hold(gate), *words("here.")]), Script(words("Still here.")))
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".row.reply .prose")).to_contain_text("Still")
+    stack.redis.kill()
+    gate.open()
+    expect(page.locator("#trouble-reason")).to_contain_text("cannot reach its database", timeout=40_000)
+    stack.repair()
+    expect(answered(page, 1).locator(".prose")).to_have_text("Still here.")
+    expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
+
+
 def test_an_ended_session_is_said_and_nothing_typed_is_lost(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     ask_and_wait(page, question("Before"))

@@ -47,7 +47,7 @@ export function createApp() {
   const settings = createSettings({ store, link, list, notify });
   const sending = createSending({ store, link, reading, settings, drafts, notify });
   const branches = createBranches({ store, link, notify });
-  const health = createHealth({ store });
+  const health = createHealth({ store, reading });
   createWaits({ store, link });
 
   function connectionChanged(connection) {

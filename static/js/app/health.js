@@ -1,19 +1,21 @@
-// Whether anybody is there to answer. Asked only while something waits, and until what is wrong is mended.
+// Whether anybody is there to answer. Asked only while a reply makes no progress, and until what is wrong is mended.
 
 import * as api from '../net/api.js';
 
-export function createHealth({ store }) {
+// A reply that has said nothing for this long may have nobody who writes it, or nobody who keeps it.
+const QUIET = 4_000;
+
+export function createHealth({ store, reading }) {
   async function check() {
-    const { connection, log, warning } = store.get();
-    const waits = log?.state?.turns.some(({ text, reasoning }) => !text && !reasoning);
-    if (connection.status !== 'online' || !(waits || warning)) return;
+    const { connection, warning } = store.get();
+    if (connection.status !== 'online' || !(reading.silence() >= QUIET || warning)) return;
     await ask();
   }
 
   async function ask() {
     try {
-      const { workers } = await api.health();
-      store.set({ warning: workers === 0 ? 'no_worker' : null });
+      const { status, workers } = await api.health();
+      store.set({ warning: status === 'unavailable' ? status : workers === 0 ? 'no_worker' : null });
     } catch {
       // The connection's own state says it.
     }

@@ -100,9 +100,11 @@ export function createReading({ store, link, notify }) {
     }
   }
 
+  // For how long there has been no news of a reply that is to come.
+  const silence = () => (current()?.state?.turns.length ? Date.now() - lastHeard : 0);
+
   function healIfSilent() {
-    const turns = current()?.state?.turns ?? [];
-    if (turns.length && Date.now() - lastHeard >= SILENCE) heal();
+    if (silence() >= SILENCE) heal();
   }
 
   async function loadOlder() {
@@ -123,5 +125,5 @@ export function createReading({ store, link, notify }) {
     }
   }
 
-  return { open, startNew, begin, hear, heal, healIfSilent, loadOlder };
+  return { open, startNew, begin, hear, heal, silence, healIfSilent, loadOlder };
 }

@@ -13,7 +13,12 @@ const REASONS = {
 };
 
 const EXPIRED = 'Your session has ended, and its conversations are out of reach. What you have typed is kept.';
-const NO_WORKER = 'Nobody is there to answer: no worker is running. Messages wait until one does.';
+
+// What is wrong behind a connection that works.
+const WARNINGS = {
+  no_worker: 'Nobody is there to answer: no worker is running. Messages wait until one does.',
+  unavailable: 'The server cannot reach its database. Replies go on by themselves when it can.',
+};
 
 // How long a connection that is back is called that.
 const BACK = 4000;
@@ -32,12 +37,12 @@ export function createStatus({ badge, label, strip, reason, retry, startOver }, 
     shown = { connection, warning };
     const { status, reason: code, until } = connection;
     const isAway = status === 'offline';
-    const isDegraded = status === 'online' && warning === 'no_worker';
+    const isDegraded = status === 'online' && warning !== null;
     strip.hidden = !(isAway || isDegraded || status === 'expired');
     retry.hidden = !isAway;
     startOver.hidden = status !== 'expired';
     if (isAway) countdown.show((left) => `${REASONS[code] ?? REASONS.network}; trying again${inSeconds(left)}.`, until);
-    else if (!strip.hidden) countdown.show(() => (isDegraded ? NO_WORKER : EXPIRED));
+    else if (!strip.hidden) countdown.show(() => (isDegraded ? WARNINGS[warning] : EXPIRED));
     else countdown.stop();
   }
 
