@@ -11,7 +11,7 @@ from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
@@ -27,20 +27,21 @@ BROKER_SILENCE = 10
 # What redis-py raises when Redis cannot be reached, rather than refusing a command.
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError)
 # How Redis tells that a script was not allowed to write; 6.2 quotes it within another error.
-_REFUSAL = re.compile(r"\b(READONLY|NOREPLICAS) ")
+_REFUSAL = re.compile(r"\b(READONLY|NOREPLICAS|OOM) ")
 
 
 class _Primary:
     """Of a connection: a Redis that takes no writes counts as one that cannot be reached.
 
-    It is a replica by now, or has lost its own (`min-replicas-to-write`). The next connection may find another one.
+    It is full, a replica by now, or has lost its own (`min-replicas-to-write`). The next connection may find
+    another one.
     """
 
     def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return super().read_response(*args, **options)  # type: ignore[misc]
         except ResponseError as exc:
-            if not (isinstance(exc, ReadOnlyError) or _REFUSAL.search(str(exc))):
+            if not (isinstance(exc, ReadOnlyError | OutOfMemoryError) or _REFUSAL.search(str(exc))):
                 raise
             self.disconnect()  # type: ignore[attr-defined]
             raise RedisConnectionError(f"takes no writes: {exc}") from exc

@@ -124,7 +124,9 @@ def _memory_findings(info: dict[str, Any]) -> Iterator[Finding]:
         yield "ok", "Eviction: noeviction."
     used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
     amount = f"{used / 2**20:.0f} MB used"
-    if limit and used > 0.8 * limit:
+    if limit and used >= limit:
+        yield "error", f"Memory: {amount} of {limit / 2**20:.0f} MB. It is full: messages are refused. Give it more."
+    elif limit and used > 0.8 * limit:
         yield (
             "warning",
             f"Memory: {amount} of {limit / 2**20:.0f} MB. When it is full, messages are refused. Give it more.",

@@ -68,14 +68,14 @@ def test_providers_are_asked_through_the_proxy_that_workers_use(stack: Stack) ->
 def test_a_redis_that_would_lose_conversations(redis: RedisServer, tmp_path: Path) -> None:
     redis.client.config_set("appendonly", "no")
     redis.client.config_set("maxmemory-policy", "allkeys-lru")
-    redis.client.config_set("maxmemory", "1000000")
+    redis.client.config_set("maxmemory", "500000")
     code, said = doctor(environ(redis, tmp_path))
     assert code == 1
     assert said["Persistence"].startswith("error")
     assert "Set `appendonly yes`" in said["Persistence"]
     assert said["Eviction"].startswith("error")
     assert "Set `noeviction`" in said["Eviction"]
-    assert said["Memory"].startswith("warning")
+    assert said["Memory"].startswith("error")
     assert said["Workers"].startswith("error")
     assert said["Provider gone"].startswith("error")
     assert "sk-planted" not in " ".join(said.values())

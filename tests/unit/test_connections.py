@@ -148,7 +148,11 @@ def demand_replicas(redis: RedisServer) -> None:
     redis.client.config_set("min-replicas-to-write", 1)
 
 
-@pytest.mark.parametrize("happens", [make_replica, demand_replicas])
+def fill(redis: RedisServer) -> None:
+    redis.client.config_set("maxmemory", 1)
+
+
+@pytest.mark.parametrize("happens", [make_replica, demand_replicas, fill])
 def test_a_redis_that_takes_no_writes_counts_as_unreachable(
     redis: RedisServer, happens: Callable[[RedisServer], None]
 ) -> None:
@@ -161,9 +165,12 @@ def test_a_redis_that_takes_no_writes_counts_as_unreachable(
     pipeline = client.pipeline(transaction=False).eval(write, 1, "key")
     with pytest.raises(UNREACHABLE):
         pipeline.execute(raise_on_error=False)
+    with pytest.raises(UNREACHABLE):
+        client.set("key", "after")
     assert client.get("key") == b"before"
     redis.client.replicaof("NO", "ONE")
     redis.client.config_set("min-replicas-to-write", 0)
+    redis.client.config_set("maxmemory", 0)
     assert client.eval(write, 1, "key") == b"OK"
 
 
