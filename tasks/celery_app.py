@@ -32,6 +32,8 @@ def make_celery(settings: Settings) -> Celery:
         worker_send_task_events=True,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        # A broker that takes no writes, as a replica does, is waited for as if it were away; else the worker ends.
+        broker_channel_error_retry=True,
         # By name: those who only send tasks need none of it.
         worker_consumer="tasks.consumer:Consumer",
         # A reply outlives a lost broker connection; cancelling it would only have it written again.

@@ -77,6 +77,46 @@ def unswept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield stack
 
 
+def test_a_redis_that_is_full_holds_up_what_runs_and_loses_nothing(unswept: Stack) -> None:
+    client = unswept.client()
+    text, gate = unswept.secret_text(), Gate()
+    unswept.model.answer(text, Script(["Before. ", Hold(gate), "After."]))
+    answer = client.send(text)
+    conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
+    client.wait_event("turn.delta", turn_id=turn_id)
+
+    unswept.redis.client.config_set("maxmemory", 1)
+    refused = client.error("send_message", {"text": "now?", "client_id": "now", "conversation_id": conversation_id})
+    assert refused["code"] == "unavailable"
+    assert refused["retry_after"] > 0
+    begun = requests.post(f"{unswept.webs[0].url}/api/sessions", json={"name": "Ada"}, timeout=20)
+    assert (begun.status_code, begun.json()["error"]["code"]) == (503, "unavailable")
+    gate.open()
+    unswept.model.request(text).wait_ended()
+    unswept.redis.client.config_set("maxmemory", 0)
+
+    next_turn = client.send("now?", conversation_id, client_id="now")["turn_id"]
+    client.wait_reply(conversation_id, next_turn, LONG)
+    assert_answered_once(client, conversation_id, [turn_id, next_turn])
+    assert text_of(unswept.api(client.session).messages(conversation_id)[1]) == ("done", "Before. After.")
+
+
+def test_a_redis_that_is_a_replica_for_a_while_ends_no_worker(unswept: Stack) -> None:
+    client = unswept.client()
+    first = client.send(unswept.secret_text())
+    conversation_id = first["conversation_id"]
+    client.wait_reply(conversation_id, first["turn_id"])
+    # Whoever blocks on a queue is told UNBLOCKED, and READONLY from then on.
+    unswept.redis.client.replicaof("127.0.0.1", 1)
+    refused = client.error("send_message", {"text": "now?", "client_id": "then", "conversation_id": conversation_id})
+    assert refused["code"] == "unavailable"
+    unswept.redis.client.replicaof("NO", "ONE")
+    next_turn = client.send("now?", conversation_id, client_id="then")["turn_id"]
+    client.wait_reply(conversation_id, next_turn, LONG)
+    assert_answered_once(client, conversation_id, [first["turn_id"], next_turn])
+    assert all(worker.running for worker in unswept.workers)
+
+
 def test_a_reply_streams_on_while_redis_is_away(unswept: Stack) -> None:
     session = unswept.session()
     client, tab = unswept.client(session), unswept.client(session, web=1)
