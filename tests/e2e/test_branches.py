@@ -39,6 +39,20 @@ def test_a_reply_is_answered_again_and_both_are_kept(stack: Stack, new_page: New
     assert place(page, "reply", 0) == "1/2"
 
 
+def test_a_double_click_asks_once(stack: Stack, new_page: NewPage) -> None:
+    text = question("Twice")
+    page = new_page()
+    ask_and_wait(page, text)
+    page.get_by_role("button", name="Answer again").dblclick()
+    # What is sent now waits for all that was asked before it.
+    follow = question("Follow")
+    ask(page, follow)
+    stack.model.request(follow)
+    answered(page, 2)
+    assert len(stack.model.requests(text)) == 2
+    assert place(page, "reply", 0) == "2/2"
+
+
 def test_a_message_is_edited_and_sent_again(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     first, second, changed = question("One"), question("Two"), question("Two, changed")

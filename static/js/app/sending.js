@@ -37,6 +37,8 @@ export function createSending({ store, link, reading, settings, drafts, notify }
   }
 
   function regenerate(lane, { id, parent_id }) {
+    // A busy page is late to take the button away.
+    if (outbox.inLane(store.get().outbox, lane).some(({ target }) => target === id)) return;
     put({ lane, text: null, event: 'regenerate', target: id, after: parent_id, settings: {} });
   }
 
