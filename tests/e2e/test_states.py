@@ -110,6 +110,7 @@ def test_an_ended_session_is_said_and_nothing_typed_is_lost(stack: Stack, new_pa
     page.reload()
     expect(page.locator("#status")).to_have_text("Session ended")
     expect(page.locator("#trouble-reason")).to_contain_text("What you have typed is kept")
+    expect(page.locator("#loading")).to_be_hidden()
     expect(box(page)).to_have_value("half a thought")
     page.get_by_role("button", name="Go on with a new one").click()
     online(page)

@@ -42,7 +42,7 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
     const opening = log !== null && state === null;
     const bare = drawn.size === 0;
     empty.hidden = !bare || opening || isMissing;
-    loading.hidden = !bare || !opening;
+    loading.hidden = !bare || !opening || connection.status === 'expired';
     missing.hidden = !isMissing;
     older.hidden = !state?.more;
   }
