@@ -167,7 +167,7 @@ export function createApp() {
   }
 
   function start() {
-    list.removeNow();
+    list.removeLeft();
     const unsentNewChat = sending.resume();
     const id = router.currentId();
     if (id === null) reading.startNew(unsentNewChat);

@@ -107,8 +107,9 @@ export function createList({ store, link, notify }) {
   function remove({ id, title }) {
     finishRemoval();
     const wasOpen = store.get().lane === id;
-    storage.write(REMOVED, id);
-    store.set({ removed: { id, title, wasOpen, until: Date.now() + UNDO } });
+    const until = Date.now() + UNDO;
+    storage.write(REMOVED, { id, until });
+    store.set({ removed: { id, title, wasOpen, until } });
     undoTimer = setTimeout(finishRemoval, UNDO);
     if (wasOpen) notify.left();
   }
@@ -132,15 +133,26 @@ export function createList({ store, link, notify }) {
     store.set({ removed: null });
   }
 
-  // The page is going away, or is here again and was gone before it could.
+  // The page is going away.
   function removeNow() {
-    const id = store.get().removed?.id ?? storage.read(REMOVED);
-    if (!id) return;
+    const { removed } = store.get();
+    if (removed) removeInPassing(removed.id);
+  }
+
+  // What a page that went away could not remove. Another tab's removal may still be undone there.
+  function removeLeft() {
+    const left = storage.read(REMOVED);
+    if (!left) return;
+    const wait = left.until - Date.now();
+    if (wait > 0) setTimeout(removeLeft, wait);
+    else removeInPassing(left.id);
+  }
+
+  const removeInPassing = (id) =>
     api.deleteInPassing(id).then(
       () => storage.erase(REMOVED),
-      () => {}, // Tried again with the next start.
+      (error) => error.code === 'not_found' && storage.erase(REMOVED), // Else tried again with the next start.
     );
-  }
 
   async function search(query) {
     searching.abort();
@@ -161,5 +173,5 @@ export function createList({ store, link, notify }) {
     }
   }
 
-  return { refresh, more, hear, replace, drop, clear, markUnread, remove, undoRemoval, removeNow, search };
+  return { refresh, more, hear, replace, drop, clear, markUnread, remove, undoRemoval, removeNow, removeLeft, search };
 }
