@@ -15,7 +15,7 @@ from app.turns.reply import Reply
 REST_SECONDS = 0.005
 # How late a deadline, or that a sign of life is due, may be noticed.
 TICK_SECONDS = 0.25
-LONGEST_PAUSE = 2.0
+LONGEST_PAUSE = 0.5
 
 
 class Pump:

@@ -11,6 +11,10 @@ from app.logs import get_logger
 from app.turns.hints import Hints
 from app.turns.starts import Starts
 
+# Workers find out one after the other that Redis is back. What their replies lack then is not overdue: a sweep at once
+# would take them over, from this very process as well.
+SETTLE_SECONDS = 1.0
+
 
 class Sweeper:
     """Sends a new hint for each overdue turn: its hint was lost, its worker died, or all workers are busy."""
@@ -21,6 +25,8 @@ class Sweeper:
         self._presence = presence
         self._seconds = seconds
         self._stopped = False
+        self._away = False
+        self._settled_at = 0.0
         self._log = get_logger(__name__)
 
     def start(self) -> None:
@@ -46,12 +52,16 @@ class Sweeper:
 
     def _look(self) -> None:
         self._presence.show()
-        self.sweep()
+        if self._away:
+            self._away, self._settled_at = False, time.monotonic() + SETTLE_SECONDS
+        if time.monotonic() >= self._settled_at:
+            self.sweep()
 
     def _try(self, step: Callable[[], object]) -> None:
         try:
             step()
         except UNREACHABLE as exc:
+            self._away = True
             self._log.warning("ledger unreachable", error=str(exc))
         except Exception:
             self._log.exception("sweep failed")

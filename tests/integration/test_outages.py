@@ -160,6 +160,21 @@ def test_a_reply_streams_on_while_redis_is_away(unswept: Stack) -> None:
         assert_answered_once(one, conversation_id, [turn_id, *next_turns])
 
 
+def test_a_sweep_after_an_outage_takes_nothing_from_workers_that_live(fragile: Stack) -> None:
+    client = fragile.client()
+    text, gate = fragile.secret_text(), Gate()
+    fragile.model.answer(text, Script(["Before. ", *["word "] * 30, Hold(gate), "After."], rate=8))
+    answer = client.send(text)
+    client.wait_event("turn.delta", turn_id=answer["turn_id"])
+    fragile.redis.kill()
+    gate.wait_reached(timeout=LONG)  # longer than the lease
+    fragile.redis.start()
+    gate.open()
+    client.wait_reply(answer["conversation_id"], answer["turn_id"], LONG)
+    assert_answered_once(client, answer["conversation_id"], [answer["turn_id"]])
+    assert len(fragile.model.requests(text)) == 1
+
+
 # --- A broker of its own ----------------------------------------------------------------------------------------------
 
 
