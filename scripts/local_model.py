@@ -12,7 +12,8 @@ from pathlib import Path
 NAME = "smollm2-135m"
 SLOTS = 4
 SLOT_TOKENS = 4096
-REPLY_TOKENS = 1024
+# Enough for what it is good for; now and then so small a model goes round in circles until it is stopped.
+REPLY_TOKENS = 400
 # What Parley sends must leave room for the reply, and its count of tokens is an estimate.
 MEMORY_TOKENS = 2500
 
