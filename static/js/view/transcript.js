@@ -2,6 +2,7 @@
 
 import { inLane } from '../model/outbox.js';
 import { rowsOf } from '../model/rows.js';
+import { createRowGroups } from './row-groups.js';
 import { createRow } from './row.js';
 import { createScroller } from './scroller.js';
 
@@ -14,6 +15,7 @@ const sameRow = (a, b) => PARTS.every((part) => a[part] === b[part]);
 
 export function createTranscript({ scroller, content, list, empty, loading, missing, older, jump }, actions) {
   const scroll = createScroller({ scroller, content, jump }, { onTop: actions.loadOlder });
+  const groups = createRowGroups(list);
   let drawn = new Map(); // key → {row, view}
   let shown = {};
 
@@ -49,13 +51,9 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
 
   function draw(rows) {
     const wanted = new Set(rows.map(({ key }) => key));
-    for (const [key, { view }] of drawn) if (!wanted.has(key)) view.element.remove();
-    let place = list.firstElementChild;
+    for (const [key, { view }] of drawn) if (!wanted.has(key)) groups.remove(view.element);
     drawn = new Map(rows.map((row) => [row.key, drawRow(row)]));
-    for (const { view } of drawn.values()) {
-      if (view.element === place) place = place.nextElementSibling;
-      else list.insertBefore(view.element, place);
-    }
+    groups.arrange([...drawn.values()].map(({ view }) => view.element));
   }
 
   function drawRow(row) {
