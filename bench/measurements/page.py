@@ -49,7 +49,7 @@ _WATCH = """() => {
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 # When the last message is on the screen.
 _OPENED = """new MutationObserver((_, watch) => {
-  if (document.querySelectorAll('.row.reply').length < 25) return;
+  if (!document.querySelector('.row.reply .prose')) return;
   watch.disconnect();
   requestAnimationFrame(() => setTimeout(() => { document.documentElement.dataset.opened = performance.now(); }));
 }).observe(document, {childList: true, subtree: true})"""

@@ -135,7 +135,8 @@ def test_a_long_chat_opens_at_its_end_and_loads_what_is_older(stack: Stack, new_
     page.goto(f"/c/{conversation_id}")
     expect(page.locator(".bubble").last).to_have_text("message 59")
     assert at_the_end(page)
-    assert page.locator(".bubble").count() == 25
+    expect(page.locator(".bubble")).to_have_count(25)
+    assert at_the_end(page)
     for first, count in ((35, 50), (10, 60)):
         reading = page.get_by_text(f"message {first}", exact=True)
         page.locator("#scroller").evaluate("box => { box.scrollTop = 0 }")
