@@ -175,8 +175,7 @@ def _long_chat(stack: Stack, browser: Browser, count: int) -> Iterator[Figure]:
     with _page(stack, browser, session.token) as page:
         page.goto(address)
         online(page)
-        while page.locator(".row").count() < count:
-            before = page.locator(".row").count()
+        while (before := page.locator(".row").count()) < count:
             page.evaluate("document.getElementById('scroller').scrollTop = 0")
             expect(page.locator(".row")).not_to_have_count(before)
         page.evaluate("document.getElementById('scroller').scrollTop = 1e9")
