@@ -153,7 +153,7 @@ def test_rows_far_from_the_screen_keep_their_height(stack: Stack, new_page: NewP
             "id": f"m{number}",
             "parent_id": f"m{number - 1}" if number else None,
             "role": "assistant" if number % 2 else "user",
-            "text": f"message {number}\n\n" + "and more words of it\n\n" * (number % 7),
+            "text": f"message {number}\n\n" + "and more words of it " * 20 * (number % 7),
             "created_at": at,
         }
         for number in range(120)
