@@ -49,7 +49,7 @@ _WATCH = """() => {
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 # When the last message is on the screen.
 _OPENED = """new MutationObserver((_, watch) => {
-  if (document.querySelectorAll('.row.reply').length < 25) return;
+  if (!document.querySelector('.row.reply .prose')) return;
   watch.disconnect();
   requestAnimationFrame(() => setTimeout(() => { document.documentElement.dataset.opened = performance.now(); }));
 }).observe(document, {childList: true, subtree: true})"""
@@ -175,8 +175,7 @@ def _long_chat(stack: Stack, browser: Browser, count: int) -> Iterator[Figure]:
     with _page(stack, browser, session.token) as page:
         page.goto(address)
         online(page)
-        while page.locator(".row").count() < count:
-            before = page.locator(".row").count()
+        while (before := page.locator(".row").count()) < count:
             page.evaluate("document.getElementById('scroller').scrollTop = 0")
             expect(page.locator(".row")).not_to_have_count(before)
         page.evaluate("document.getElementById('scroller').scrollTop = 1e9")

@@ -1,4 +1,5 @@
-// The entry point: one application, the views that show it, and at most one drawing for each frame.
+// The entry point: one application, the views that show it, and at most one drawing for each frame; less where that would
+// keep the page too busy to be used.
 
 import { createApp } from './app/app.js';
 import { byId } from './lib/dom.js';
@@ -85,18 +86,38 @@ bindMoreMenu(byId('more'), app.actions, app.look);
 bindKeyboard({ actions: app.actions, input: byId('input'), toggleSidebar: sidebar.toggle });
 
 const focus = createFocus({ input: byId('input'), main: byId('main') });
+
+// While a reply is written, a drawing that took longer than this is followed by a rest of twice its time.
+const QUICK = 8;
+const MAX_REST = 200;
+
 let scheduled = false;
+let resting = false;
 
 function schedule() {
   if (scheduled) return;
   scheduled = true;
-  requestAnimationFrame(draw);
+  if (!resting) requestAnimationFrame(draw);
 }
 
 function draw() {
+  const began = performance.now();
   scheduled = false;
   const look = app.look();
   focus.keep(() => views.forEach((view) => view.render(look)));
+  if (!look.log?.state?.turns.length || resting) return;
+  resting = true;
+  // The frame's layout and paint, which come before any timer, are part of it.
+  setTimeout(() => {
+    const took = performance.now() - began;
+    if (took <= QUICK) goOn();
+    else setTimeout(goOn, Math.min(2 * took, MAX_REST));
+  });
+}
+
+function goOn() {
+  resting = false;
+  if (scheduled) requestAnimationFrame(draw);
 }
 
 app.subscribe(schedule);

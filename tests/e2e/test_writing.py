@@ -135,7 +135,8 @@ def test_a_long_chat_opens_at_its_end_and_loads_what_is_older(stack: Stack, new_
     page.goto(f"/c/{conversation_id}")
     expect(page.locator(".bubble").last).to_have_text("message 59")
     assert at_the_end(page)
-    assert page.locator(".bubble").count() == 25
+    expect(page.locator(".bubble")).to_have_count(25)
+    assert at_the_end(page)
     for first, count in ((35, 50), (10, 60)):
         reading = page.get_by_text(f"message {first}", exact=True)
         page.locator("#scroller").evaluate("box => { box.scrollTop = 0 }")
@@ -143,3 +144,36 @@ def test_a_long_chat_opens_at_its_end_and_loads_what_is_older(stack: Stack, new_
         expect(reading).to_be_in_viewport()
     expect(page.locator("#older")).to_be_hidden()
     expect(page.locator(".bubble").first).to_have_text("message 0")
+
+
+def test_rows_far_from_the_screen_keep_their_height(stack: Stack, new_page: NewPage) -> None:
+    session, at = stack.session(), "2026-01-01T00:00:00Z"
+    messages = [
+        {
+            "id": f"m{number}",
+            "parent_id": f"m{number - 1}" if number else None,
+            "role": "assistant" if number % 2 else "user",
+            "text": f"message {number}\n\n" + "and more words of it " * 20 * (number % 7),
+            "created_at": at,
+        }
+        for number in range(120)
+    ]
+    body = {"format": "parley.conversation", "version": 1, "conversation": {"title": "Long", "created_at": at}}
+    answer = stack.api(session)(
+        "POST", "/api/conversations/import", json={**body, "messages": messages, "head": "m119"}
+    )
+    page = new_page("/healthz")
+    page.context.add_cookies([{"name": "parley_session", "value": session.token, "url": stack.webs[0].url}])
+    page.goto(f"/c/{answer.json()['id']}")
+    scroller, rows = page.locator("#scroller"), page.locator(".row")
+    for count in (50, 100, 120):
+        expect(rows).to_have_count(count)
+        scroller.evaluate("box => { box.scrollTop = 0 }")
+    for width in (1200, 600):
+        page.set_viewport_size({"width": width, "height": 800})
+        expect(page.locator(".row-group:not(.far)")).to_have_count(1)
+        height = scroller.evaluate("box => box.scrollHeight")
+        for number in (60, 0, 118):
+            rows.nth(number).scroll_into_view_if_needed()
+            expect(rows.nth(number)).to_be_in_viewport()
+            assert scroller.evaluate("box => box.scrollHeight") == height

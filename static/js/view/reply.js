@@ -28,7 +28,7 @@ export class Reply {
   #text = '';
   #message = null;
   #takeBack = null;
-  element = h('li', { class: 'row reply' });
+  element = h('div', { class: 'row reply', role: 'listitem' });
 
   constructor(actions) {
     this.#actions = actions;

@@ -16,7 +16,7 @@ export class Said {
   #foot;
   #message = null;
   #entry = null;
-  element = h('li', { class: 'row said' });
+  element = h('div', { class: 'row said', role: 'listitem' });
 
   constructor(actions) {
     this.#takeBack = h(

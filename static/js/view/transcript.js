@@ -2,8 +2,13 @@
 
 import { inLane } from '../model/outbox.js';
 import { rowsOf } from '../model/rows.js';
+import { createRowGroups } from './row-groups.js';
 import { createRow } from './row.js';
 import { createScroller } from './scroller.js';
+
+// Of a conversation that is opened, the end is drawn first; what stands above follows frame by frame, as do older messages.
+const SCREENFUL = 10;
+const BATCH = 8;
 
 const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead', 'until', 'editing', 'online'];
 
@@ -13,8 +18,12 @@ const endOf = (state) => state?.turns[0]?.text || state?.messages.at(-1);
 const sameRow = (a, b) => PARTS.every((part) => a[part] === b[part]);
 
 export function createTranscript({ scroller, content, list, empty, loading, missing, older, jump }, actions) {
-  const scroll = createScroller({ scroller, content, jump }, { onTop: actions.loadOlder });
+  const scroll = createScroller({ scroller, content, jump }, { onTop: () => undrawn || actions.loadOlder() });
+  const groups = createRowGroups(list);
   let drawn = new Map(); // key → {row, view}
+  let all = [];
+  let undrawn = 0; // so many of them are still to be drawn, above the others
+  let goingOn = false;
   let shown = {};
 
   empty.addEventListener('click', ({ target }) => {
@@ -32,7 +41,9 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
     const moved = lane !== shown.lane;
     const now = { lane, state, outbox, waits, editing, online };
     if (Object.keys(now).some((part) => now[part] !== shown[part])) {
-      scroll.holding(list.firstElementChild, () => draw(rowsOf(state, entries, { editing, online, waits })));
+      const rows = rowsOf(state, entries, { editing, online, waits });
+      const first = moved ? -1 : rows.findIndex(({ key }) => drawn.has(key));
+      drawFrom(first < 0 ? rows.length - SCREENFUL : first, rows);
       if (!moved && endOf(state) !== endOf(shown.state)) scroll.grown();
     }
     // Who opens a conversation, or says something, wants to see its end.
@@ -47,15 +58,23 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
     older.hidden = !state?.more;
   }
 
+  function drawFrom(first, rows) {
+    all = rows;
+    undrawn = Math.max(0, first);
+    scroll.holding(list.firstElementChild, () => draw(all.slice(undrawn)));
+    if (!undrawn || goingOn) return;
+    goingOn = true;
+    requestAnimationFrame(() => {
+      goingOn = false;
+      drawFrom(undrawn - BATCH, all);
+    });
+  }
+
   function draw(rows) {
     const wanted = new Set(rows.map(({ key }) => key));
-    for (const [key, { view }] of drawn) if (!wanted.has(key)) view.element.remove();
-    let place = list.firstElementChild;
+    for (const [key, { view }] of drawn) if (!wanted.has(key)) groups.remove(view.element);
     drawn = new Map(rows.map((row) => [row.key, drawRow(row)]));
-    for (const { view } of drawn.values()) {
-      if (view.element === place) place = place.nextElementSibling;
-      else list.insertBefore(view.element, place);
-    }
+    groups.arrange([...drawn.values()].map(({ view }) => view.element));
   }
 
   function drawRow(row) {

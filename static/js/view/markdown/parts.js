@@ -5,7 +5,7 @@ import remend from '../../../vendor/remend/remend.js';
 import { withoutOpenFormula } from './formulas.js';
 
 const ITEMS = 12;
-const ROWS = 40;
+const ROWS = 15;
 const LENGTH = 1500;
 const FORMULA = 10_000;
 
