@@ -16,6 +16,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
+from app.peek import has_input
+
 CONNECT_TIMEOUT = 2.0
 SOCKET_TIMEOUT = 5.0
 # For one of the connections, in a burst: to be served late is better than to be told to ask again, and ask again.
@@ -36,6 +38,16 @@ class _Primary:
     It is full, a replica by now, or has lost its own (`min-replicas-to-write`). The next connection may find
     another one.
     """
+
+    def can_read(self, timeout: float = 0) -> bool:
+        """Asked of each connection that is taken from the pool: it has to be open, with nothing left to read.
+
+        That it is so is found out without redis-py's poll; whatever else there is, redis-py finds out itself.
+        """
+        sock, parser = self._sock, self._parser  # type: ignore[attr-defined]
+        if sock and not isinstance(sock, ssl.SSLSocket) and not parser._reader.has_data() and not has_input(sock):
+            return False
+        return bool(super().can_read(timeout))  # type: ignore[misc]
 
     def read_response(self, *args: Any, **options: Any) -> Any:
         try:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from celery import Celery
-from kombu import Producer
+from kombu.messaging import Producer
 
 from app.logs import get_logger
 from app.traces import asked_by

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpcore2
 
+from app.peek import has_input
 from app.providers.base import Aborted
 from app.providers.chunks import Dechunker
 from app.providers.pace import Pace
@@ -209,14 +210,13 @@ class _Stream(httpcore2.NetworkStream):
         return self._is_readable() if info == "is_readable" else self._inner.get_extra_info(info)
 
     def _is_readable(self) -> bool:
-        """Asked of every idle connection whenever a call begins or ends. httpcore would poll; the poll of a patched
-        process goes through its hub, which takes far longer and lets other greenlets in."""
+        """Asked of an idle connection before a call takes it. httpcore would poll."""
         mine: socket.socket = self._inner.get_extra_info("socket")
+        if not isinstance(mine, ssl.SSLSocket):
+            return has_input(mine)
         try:
-            if isinstance(mine, ssl.SSLSocket):
-                with socket.fromfd(mine.fileno(), mine.family, mine.type) as twin:
-                    return _has_input(twin)
-            return _has_input(mine)
+            with socket.fromfd(mine.fileno(), mine.family, mine.type) as twin:
+                return has_input(twin)
         except OSError:
             return True
 
@@ -231,15 +231,6 @@ class _Stream(httpcore2.NetworkStream):
             if exchange is not None:
                 exchange.check()
             raise
-
-
-def _has_input(sock: socket.socket) -> bool:
-    sock.settimeout(0.0)
-    try:
-        sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _taken(stream: _Stream, exchange: Exchange | None) -> _Stream:

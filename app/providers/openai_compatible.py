@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
 
 import httpx2
 import orjson
@@ -16,8 +16,6 @@ from app.providers.pace import Pace
 from app.providers.sse import Event, SSEDecoder, SSEError
 
 if TYPE_CHECKING:
-    from openai import APIResponse
-
     from app.providers.sdk import Client
     from app.settings import ProviderConfig
 
@@ -132,15 +130,14 @@ class StreamedCompletion:
 
     def _read(self) -> Generator[Piece, None, None]:
         client = self._provider.client()
-        with ExitStack() as stack:
-            with self._exchange.sending():
-                response = stack.enter_context(client.open(self._model, self._messages))
+        with self._exchange.sending():
+            response = client.send(self._model, self._messages)
+        with closing(response):
             kind = response.headers.get("content-type", "")
             if kind.startswith(("application/json", "text/html")):
                 raise self._not_a_stream(response, kind)
-            http = response.http_response
             # httpx2's own iterators cost more than reading; they are for a server that compresses unasked.
-            stream = http.iter_bytes() if "content-encoding" in http.headers else http.stream
+            stream = response.iter_bytes() if "content-encoding" in response.headers else response.stream
             yield from self._decode(stream)  # type: ignore[arg-type]  # a synchronous client's is a synchronous one
 
     def _decode(self, stream: Iterable[bytes]) -> Iterator[Piece]:
@@ -180,7 +177,7 @@ class StreamedCompletion:
             problem = error
         return Piece("".join(one.text for one in found), "".join(one.reasoning for one in found)), problem
 
-    def _not_a_stream(self, response: "APIResponse[Any]", kind: str) -> UpstreamError:
+    def _not_a_stream(self, response: httpx2.Response, kind: str) -> UpstreamError:
         if kind.startswith("application/json"):
             with suppress(orjson.JSONDecodeError):
                 body = orjson.loads(response.read())

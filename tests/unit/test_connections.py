@@ -10,7 +10,9 @@ from urllib.parse import quote
 import pytest
 from kombu.connection import Connection
 from kombu.utils.url import parse_url
+from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
+from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool
 
 from app.connections import CONNECT_TIMEOUT, SOCKET_TIMEOUT, UNREACHABLE, celery_broker, connect, sentinels_of
@@ -183,6 +185,35 @@ def test_other_refusals_stay_what_they_are(redis: RedisServer) -> None:
 
 
 # --- Sentinels --------------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_with_something_left_to_read_is_not_used_again(redis: RedisServer) -> None:
+    """Or one caller's answer would be taken for another's."""
+    client = connect(redis.url, max_connections=1)
+    client.mset({"a": "1", "b": "2", "c": "3"})
+    connection = client.connection_pool.get_connection()
+    connection.send_command("GET", "a")
+    connection.send_command("GET", "b")
+    assert connection.read_response() == b"1"
+    client.connection_pool.release(connection)
+    assert client.get("c") == b"3"
+
+    connection = client.connection_pool.get_connection()
+    connection.send_packed_command(connection.pack_commands([("GET", "a"), ("GET", "b")]))
+    connection.can_read(timeout=5)
+    assert connection.read_response() == b"1"  # the other answer may have come with it
+    client.connection_pool.release(connection)
+    assert client.get("c") == b"3"
+
+
+def test_a_connection_that_was_closed_is_not_used_again(redis: RedisServer) -> None:
+    client = connect(redis.url, max_connections=1)
+    number = client.client_id()
+    connect(redis.url).client_kill_filter(_id=str(number))
+    connection = client.connection_pool.get_connection()
+    connection.retry = Retry(NoBackoff(), 0)
+    connection.send_command("CLIENT", "ID")
+    assert connection.read_response() != number
 
 
 def test_a_burst_through_sentinels_waits_for_connections(tmp_path: Path) -> None:
