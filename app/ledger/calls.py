@@ -75,7 +75,8 @@ class Calls:
     def _run(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Any:
         if not keys.is_conversation_id(conversation_id):
             raise NotFound
-        result, outbox = self._scripts.run(*self._call(name, conversation_id, arguments, *texts))
+        outbox: list[bytes] = []
+        result = self._result(self._scripts.run(*self._call(name, conversation_id, arguments, *texts)), outbox)
         self._pass_on(outbox)
         return result
 
@@ -85,6 +86,14 @@ class Calls:
             raise NotFound
         parsed: Json = orjson.loads(conversation)
         return parsed
+
+    def _result(self, answer: Any, outbox: list[bytes]) -> Any:
+        """What a script returned; what it left for its caller to publish goes to the outbox."""
+        if self._relay is None:
+            return answer
+        result, published = answer
+        outbox += published
+        return result
 
     def _pass_on(self, outbox: Sequence[bytes]) -> None:
         if self._relay is None or not outbox:

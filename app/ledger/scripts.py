@@ -9,18 +9,21 @@ import orjson
 from redis import Redis
 from redis.exceptions import NoScriptError
 
-# A script's body becomes a function, so that what it publishes can be handed back beside what it returns.
-_WRAPPED = """local fixed = {{ {fixed} }}
+_WHOLE = """local fixed = {{ {fixed} }}
 {prelude}
-local function run()
+{body}
+"""
+# A body becomes a function, so that what is to be published can be handed back beside what it returns.
+_RELAYED = """local function run()
 {body}
 end
 local result = run()
 return {{ result or false, outbox }}
 """
+# Of more than one conversation; they publish nothing.
 _PLAIN = {"list", "sweep"}
 # They run for every piece of a reply, and do without common.lua: most of the time of a script that does little goes
-# into what stands before it.
+# into what stands before it, names of keys above all.
 _LEAN = {"append", "note"}
 _NAMES = (
     *("accept", "append", "branch", "claim", "clear", "configure", "create", "entitle", "finish", "history", "import"),
@@ -35,7 +38,8 @@ class Scripts:
     """Runs scripts by their digest, and loads them where the server does not know them (a restart, a fail-over)."""
 
     def __init__(self, redis: Redis, fixed: Mapping[str, str | int | bool]) -> None:
-        """`fixed`: arguments that are the same for every call, in plain ASCII."""
+        """`fixed`: arguments that are the same for every call, in plain ASCII. With `relay` among them, scripts of one
+        conversation return [their result, what is to be published: channel, message, channel, message …]."""
         self._redis = redis
         named = ", ".join(f"{name} = {orjson.dumps(value).decode()}" for name, value in fixed.items())
         folder = files("app.ledger").joinpath("lua")
@@ -43,8 +47,11 @@ class Scripts:
         self._sources = {}
         for name in _NAMES:
             body = folder.joinpath(f"{name}.lua").read_text()
-            prelude = base if name in _LEAN else base + common
-            self._sources[name] = body if name in _PLAIN else _WRAPPED.format(fixed=named, prelude=prelude, body=body)
+            if name not in _PLAIN:
+                prelude = base if name in _LEAN else base + common
+                body = _RELAYED.format(body=body) if fixed["relay"] else body
+                body = _WHOLE.format(fixed=named, prelude=prelude, body=body)
+            self._sources[name] = body
         self._digests = {name: sha1(text.encode()).hexdigest() for name, text in self._sources.items()}  # noqa: S324
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:

@@ -80,8 +80,7 @@ class WorkerCalls(Calls):
             if isinstance(answer, Exception):
                 answers.append(answer)
                 continue
-            result, published = answer
-            outbox += published
+            result = self._result(answer, outbox)
             written, following = (result[0], result[1:]) if isinstance(result, list) else (result, [])
             answers.append(Finished(written.decode(), following[0].decode() or None if following else None))
         self._pass_on(outbox)

@@ -15,10 +15,5 @@ if a.chunk ~= chunk then
   redis.call('HSET', meta, 'chunk', a.chunk)
 end
 -- Otherwise the piece is here already: its acknowledgement was lost on the way.
-if tonumber(m[3]) - a.now < a.lease * 2 / 3 then
-  redis.call('HSET', meta, 'lease', a.now + a.lease)
-  redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
-  -- The sweep may have found it lapsed.
-  redis.call('ZREM', ready, a.conversation_id)
-end
+if tonumber(m[3]) - a.now < a.lease * 2 / 3 then renew_lease() end
 return 'ok'

@@ -23,19 +23,18 @@
 --     taken out by the sweep.
 
 local meta = KEYS[1]
-local own, shared = string.match(meta, '^((parley:{%d+}:)c:%w+:)meta$')
-local queue, turns, messages, children, summaries = own .. 'queue', own .. 'turns', own .. 'messages', own .. 'children',
-  own .. 'summaries'
+local own = string.sub(meta, 1, -5) -- parley:{7}:c:…:
 local text, reasoning, log = own .. 'text', own .. 'reasoning', own .. 'log'
-local due, waiting, ready = shared .. 'due', shared .. 'waiting', shared .. 'ready'
-local counts, expiry = shared .. 'counts', shared .. 'expiry'
--- What an owner's keys begin with.
-local listings, usages, actives = shared .. 'listing:', shared .. 'usage:', shared .. 'active:'
 local a = setmetatable(cjson.decode(ARGV[1]), { __index = fixed })
 local outbox = {}
 if not a.now then
   local time = redis.call('TIME')
   a.now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- What the keys of all conversations of this partition begin with.
+local function partition()
+  return string.match(own, '^parley:{%d+}:')
 end
 
 local function field(name)
@@ -44,7 +43,7 @@ end
 
 -- For people who watch: how often something has happened, in the same step as the thing itself.
 local function count(name)
-  redis.call('HINCRBY', counts, name, 1)
+  redis.call('HINCRBY', partition() .. 'counts', name, 1)
 end
 
 -- In the format of python-socketio's Redis queue. Where that queue is another Redis (a.relay), the caller passes it on.
@@ -72,12 +71,22 @@ end
 
 -- Every use of a conversation, reading included, prolongs its life.
 local function touch()
-  local owner = field('owner')
-  for _, key in ipairs({ meta, queue, turns, messages, children, summaries, text, reasoning, log, listings .. owner,
-    usages .. owner, actives .. owner }) do
-    redis.call('PEXPIRE', key, a.ttl)
+  local owner, shared = field('owner'), partition()
+  for _, name in ipairs({ 'meta', 'queue', 'turns', 'messages', 'children', 'summaries', 'text', 'reasoning', 'log' }) do
+    redis.call('PEXPIRE', own .. name, a.ttl)
   end
-  redis.call('ZADD', expiry, a.now + a.ttl, a.conversation_id .. ' ' .. owner)
+  for _, name in ipairs({ 'listing:', 'usage:', 'active:' }) do
+    redis.call('PEXPIRE', shared .. name .. owner, a.ttl)
+  end
+  redis.call('ZADD', shared .. 'expiry', a.now + a.ttl, a.conversation_id .. ' ' .. owner)
+end
+
+-- The worker is alive.
+local function renew_lease()
+  local shared = partition()
+  redis.call('HSET', meta, 'lease', a.now + a.lease)
+  redis.call('ZADD', shared .. 'due', a.now + a.lease, a.conversation_id)
+  redis.call('ZREM', shared .. 'ready', a.conversation_id) -- the sweep may have found it lapsed
 end
 
 local function grow(key, piece)

@@ -25,7 +25,7 @@ if a.delete then
   hint('deleted')
   redis.call('DEL', meta, turns, log)
   redis.call('ZREM', listings .. a.owner, a.conversation_id)
-  redis.call('ZREM', expiry, a.conversation_id .. ' ' .. a.owner)
+  redis.call('ZREM', shared .. 'expiry', a.conversation_id .. ' ' .. a.owner)
   -- For a while the id is remembered, so that a late repeat of its first message does not bring it back.
   redis.call('HSET', meta, 'owner', a.owner, 'deleted', a.call, 'was', conversation)
   redis.call('PEXPIRE', meta, a.tombstone)

@@ -1,6 +1,12 @@
 -- Prepended, behind base.lua, to all scripts of one conversation but those that run for every piece of a reply.
 
-local owners = shared .. 'owners'
+local shared = partition()
+local queue, turns, messages, children, summaries = own .. 'queue', own .. 'turns', own .. 'messages', own .. 'children',
+  own .. 'summaries'
+local due, waiting, ready, owners = shared .. 'due', shared .. 'waiting', shared .. 'ready', shared .. 'owners'
+local counts = shared .. 'counts'
+-- What an owner's keys begin with.
+local listings, usages, actives = shared .. 'listing:', shared .. 'usage:', shared .. 'active:'
 
 -- How long turns take, from their claim to their end: a sum and a number that both fade, so that their ratio is a mean of
 -- what was measured lately. (Figures.service is made of them.)

@@ -4,8 +4,6 @@ if field('fence') ~= a.fence then
   count('refused')
   return 'refused'
 end
-redis.call('HSET', meta, 'lease', a.now + a.lease)
-redis.call('ZADD', due, a.now + a.lease, a.conversation_id)
-redis.call('ZREM', ready, a.conversation_id)
+renew_lease()
 emit(a.kind, ARGV[2])
 return 'ok'
