@@ -7,6 +7,7 @@ partition, so its keys follow from its id alone, and one script may touch the ow
 import hashlib
 import secrets
 import zlib
+from base64 import b32encode
 
 PARTITIONS = 16
 # Each of a conversation's keys ends with one of these.
@@ -14,6 +15,7 @@ PARTS = ("meta", "queue", "turns", "messages", "children", "summaries", "text", 
 _PARTITIONS = [f"{number:02d}" for number in range(PARTITIONS)]
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LETTERS = frozenset(_ALPHABET)
+_LETTER_OF = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
 
 
 def partition_of(owner: str) -> str:
@@ -135,5 +137,5 @@ def owner_room(owner: str) -> str:
 
 
 def _encode(data: bytes) -> str:
-    number = int.from_bytes(data)
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(0, len(data) * 8, 5))
+    """15 bytes as 24 characters."""
+    return b32encode(data).translate(_LETTER_OF).decode()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Role = Literal["system", "user", "assistant"]
 Api = Literal["responses", "chat"]
@@ -14,8 +14,7 @@ class ChatMessage:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """What a provider sent at a time. A model that reasons aloud does so before, seldom between, its text."""
 
     text: str = ""

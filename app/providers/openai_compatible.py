@@ -151,31 +151,32 @@ class StreamedCompletion:
                     raise problem
                 if reader.complete:
                     self._exchange.finish()
+        except SSEError as error:
+            raise self._provider.failures.garbled(str(error)) from None
         except (httpx2.HTTPError, httpx2.StreamError):
             if not reader.complete:
                 raise
         last = decoder.end()
         if last is not None and _is_whole(last):
-            piece, problem = self._piece_of(iter([last]))
+            piece, problem = self._piece_of([last])
             yield piece
             if problem is not None:
                 raise problem
         if not reader.complete:
             raise self._provider.failures.dropped("the stream ended early")
 
-    def _piece_of(self, events: Iterator[Event]) -> tuple[Piece, UpstreamError | None]:
-        """What these events carry, and what is wrong with the first bad one."""
+    def _piece_of(self, events: Sequence[Event]) -> tuple[Piece, UpstreamError | None]:
+        """What these events carry, and what is wrong with the first bad one; what came before it counts."""
         found: list[Piece] = []
         problem: UpstreamError | None = None
+        reader = self._reader
         try:
             for event in events:
-                if not self._reader.ended:
-                    found.append(self._reader.read(event))  # noqa: PERF401 (what came before a bad one counts)
-        except SSEError as error:
-            problem = self._provider.failures.garbled(str(error))
+                if not reader.ended:
+                    found.append(reader.read(event))  # noqa: PERF401 (those before a bad one are kept)
         except UpstreamError as error:
             problem = error
-        return Piece("".join(one.text for one in found), "".join(one.reasoning for one in found)), problem
+        return Piece("".join([one.text for one in found]), "".join([one.reasoning for one in found])), problem
 
     def _not_a_stream(self, response: httpx2.Response, kind: str) -> UpstreamError:
         if kind.startswith("application/json"):

@@ -1,6 +1,5 @@
 """A decoder for server-sent events that takes bytes as they come off the wire."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -26,21 +25,18 @@ class SSEDecoder:
         self._started = False
         self._after_cr = False
 
-    def feed(self, data: bytes) -> Iterator[Event]:
-        """The events that `data` completes."""
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that `data` completes. Raises SSEError."""
         self._buffer += self._normalise(data)
         if not self._started:
             if len(self._buffer) < 3 and b"\xef\xbb\xbf".startswith(self._buffer):
-                return
+                return []
             self._started = True
             self._buffer = self._buffer.removeprefix(b"\xef\xbb\xbf")
         *blocks, self._buffer = self._buffer.split(b"\n\n")
         if len(self._buffer) > MAX_EVENT_BYTES:
             raise SSEError("an event is too large")
-        for block in blocks:
-            event = _parse(block)
-            if event is not None:
-                yield event
+        return [event for block in blocks if (event := _parse(block)) is not None]
 
     def end(self) -> Event | None:
         """The last event, if the stream ended without the blank line that should have followed it."""

@@ -1,5 +1,6 @@
 """The HTTP transport under the SDK: its calls can be aborted, and their bodies are read past the parser."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,26 +25,31 @@ class _Connections:
     def __init__(self, maker: httpcore2.ConnectionPool) -> None:
         self._maker = maker
         self._idle: deque[httpcore2.ConnectionInterface] = deque()
+        # To look at an idle connection changes its socket for a moment, so that nobody may take it meanwhile.
+        self._lock = threading.Lock()
 
     def take(self, origin: httpcore2.Origin) -> httpcore2.ConnectionInterface:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.can_handle_request(origin) and not connection.has_expired():
-                return connection
-            connection.close()
+        with self._lock:
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.can_handle_request(origin) and not connection.has_expired():
+                    return connection
+                connection.close()
         return self._maker.create_connection(origin)
 
     def give_back(self, connection: httpcore2.ConnectionInterface) -> None:
         if not connection.is_idle():
             connection.close()
             return
-        self._idle.append(connection)
-        while len(self._idle) > _KEPT_CONNECTIONS or (self._idle and self._idle[0].has_expired()):
-            self._idle.popleft().close()
+        with self._lock:
+            self._idle.append(connection)
+            while len(self._idle) > _KEPT_CONNECTIONS or (self._idle and self._idle[0].has_expired()):
+                self._idle.popleft().close()
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
 
 
 class _Body(httpx2.SyncByteStream):
