@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.event_stream import EventReader
 from tests.support.processes import ROOT, eventually
-from tests.support.stack import Stack
+from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
 
 TOKEN = "planted-metrics-token"
@@ -24,10 +24,10 @@ ENDINGS = ("_total", "_bucket", "_sum", "_count")
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Of its own: figures are of all that happens."""
     environ = {"METRICS_TOKEN": TOKEN, "LOG_FORMAT": "json", "LLM_RETRIES": "1", "TRUSTED_PROXIES": "1"}
-    with Stack(tmp_path_factory.mktemp("metrics"), webs=2, environ=environ) as stack:
+    with Stack(tmp_path_factory.mktemp("metrics"), webs=2, mode=mode, environ=environ) as stack:
         stack.secrets.add(TOKEN)
         yield stack
         assert stack.leaks() == []
@@ -201,9 +201,9 @@ def test_the_token_is_asked_for(stack: Stack, headers: dict[str, str]) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthorized")
 
 
-def test_without_a_token_it_answers_its_own_machine_only(tmp_path: Path) -> None:
+def test_without_a_token_it_answers_its_own_machine_only(mode: Mode, tmp_path: Path) -> None:
     own = _own_address()
-    with Stack(tmp_path, workers=0, environ={"TRUSTED_PROXIES": "1"}) as stack:
+    with Stack(tmp_path, workers=0, mode=mode, environ={"TRUSTED_PROXIES": "1"}) as stack:
         url = f"{stack.webs[0].url}/metrics"
         assert requests.get(url, timeout=20).status_code == 200
         for headers in (
