@@ -218,6 +218,28 @@ def test_a_response_and_the_next(stack: Stack, session: Session) -> None:
     assert [one["content"] for one in stack.model.request(third_text).messages][1:] == [*sent[1:3], third_text]
 
 
+def test_instructions_on_the_way_are_for_that_answer_and_come_with_it_or_not_at_all(
+    stack: Stack, session: Session
+) -> None:
+    client = sdk(stack, session)
+    texts = [stack.secret_text() for _ in range(3)]
+    response = client.responses.create(model="large", instructions="Be kind.", input=texts[0])
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(
+            model="unheard-of", instructions="Be rude.", input="Hi", previous_response_id=response.id
+        )
+    for text, instructions in ((texts[1], "Be brief."), (texts[2], openai.omit)):
+        response = client.responses.create(
+            model="large", instructions=instructions, input=text, previous_response_id=response.id
+        )
+    first = [stack.model.request(text).messages[0]["content"] for text in texts]
+    assert first == ["Be kind.", "Be brief.", "Be kind."]
+    [conversation] = stack.api(session).get("/api/conversations")["conversations"]
+    assert conversation["system_prompt"] == "Be kind."
+    saved = stack.api(session).messages(conversation["id"])
+    assert [message["system_prompt"] for message in saved if message["role"] == "assistant"] == first
+
+
 def test_a_streamed_response(stack: Stack, session: Session) -> None:
     text = stack.secret_text()
     reply = stack.secret_text("Fine — “thanks” 👋\n\n")
