@@ -203,9 +203,11 @@ def test_a_taken_port_is_named_before_anything_starts(start: Start, port: int) -
     assert "Starting" not in run.output
 
 
-def test_bad_settings_are_all_named_before_anything_starts(start: Start) -> None:
-    run = start(FLUSH_MS="often", ASYNC_MODE="twisted")
+@pytest.mark.parametrize("providers", [PROVIDER, ""])
+def test_bad_settings_are_all_named_before_anything_starts(start: Start, providers: str) -> None:
+    run = start(FLUSH_MS="often", ASYNC_MODE="twisted", PROVIDERS=providers)
     assert run.exit_code() == 1
+    assert "provider" not in run.output
     assert "FLUSH_MS" in run.output
     assert "ASYNC_MODE" in run.output
     assert "Starting" not in run.output
