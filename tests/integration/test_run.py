@@ -10,13 +10,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 import redis
 
-from tests.support.ports import free_port
+from tests.support.ports import ClosedPort, free_port
+from tests.support.replicated_redis import ReplicatedRedis
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -221,6 +223,15 @@ def test_an_unreachable_redis_is_named_without_its_password(start: Start) -> Non
         assert run.exit_code() == 1
     assert f"The Redis at {where} cannot be used" in run.output
     assert "secret" not in run.output
+
+
+def test_a_redis_is_found_by_any_of_its_sentinels(start: Start, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with ReplicatedRedis(tmp_path_factory.mktemp("replicated")) as redis, closing(ClosedPort()) as closed:
+        url = redis.url.replace("://", f"://127.0.0.1:{closed.number},")
+        unknown = start(REDIS_URL=url.replace("/parley", "/other"))
+        assert unknown.exit_code() == 1
+        assert "cannot be used: No master found for 'other'" in unknown.output
+        start(REDIS_URL=url).wait_until_ready()
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])
