@@ -191,7 +191,7 @@ class Health(Said):
 
 class Readiness(BaseModel):
     status: Literal["ok", "unavailable"]
-    redis: Literal["ok", "unreachable"]
+    redis: Literal["ok", "unreachable", "refuses writes"]
     providers: list[str]
 
 
