@@ -8,7 +8,7 @@ from tests.chaos.run import Plan, run, table
 from tests.support.stack import Mode
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", ["gevent", "eventlet"])
 def test_nothing_is_lost_while_things_break(mode: Mode, tmp_path: Path) -> None:
     _, report = run(Plan(seconds=20, conversations=8, mode=mode), tmp_path)
