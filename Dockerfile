@@ -16,7 +16,7 @@ COPY tasks tasks
 COPY templates templates
 COPY static static
 ENV PATH=/srv/parley/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-USER parley
+USER 10001
 EXPOSE 8000
 # Of the web tier. Other processes switch it off (docker-compose.yml does).
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \

@@ -19,9 +19,9 @@ dev: .venv/.production ## the same, reloading what changes
 	@sh scripts/install.sh local
 	@$(VENV)/python -m scripts.run --dev $(ARGS)
 
-# Most tests wait most of the time, so two files run side by side.
+# Most tests wait most of the time, so three files run side by side.
 test: .venv/.dev install-node ## every test; make test ARGS="tests/unit -k name" for some
-	@PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m pytest $(or $(ARGS),--numprocesses 2 --dist loadfile)
+	@PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m pytest $(or $(ARGS),--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 	@if [ -z "$(ARGS)" ] && [ -d tests/unit_js ]; then node --test tests/unit_js/; fi
 
 check: .venv/.dev ## formatter, linter, types, architecture

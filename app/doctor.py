@@ -87,6 +87,8 @@ def _ledger_findings(redis: Redis, info: dict[str, Any]) -> Iterator[Finding]:
     workers = Presence(redis).count()
     if workers:
         yield "ok", f"Workers: {workers} seen in the last 15 seconds."
+    elif _is_full(info):
+        yield "warning", "Workers: none has been seen for 15 seconds; in a Redis that is full none can show itself."
     else:
         yield "error", "Workers: none has been seen for 15 seconds. Start the Procfile's `worker`."
 
@@ -124,7 +126,7 @@ def _memory_findings(info: dict[str, Any]) -> Iterator[Finding]:
         yield "ok", "Eviction: noeviction."
     used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
     amount = f"{used / 2**20:.0f} MB used"
-    if limit and used >= limit:
+    if _is_full(info):
         yield "error", f"Memory: {amount} of {limit / 2**20:.0f} MB. It is full: messages are refused. Give it more."
     elif limit and used > 0.8 * limit:
         yield (
@@ -133,6 +135,10 @@ def _memory_findings(info: dict[str, Any]) -> Iterator[Finding]:
         )
     else:
         yield "ok", f"Memory: {amount}{f' of {limit / 2**20:.0f} MB' if limit else ', no limit set'}."
+
+
+def _is_full(info: dict[str, Any]) -> bool:
+    return 0 < int(info.get("maxmemory", 0)) <= int(info["used_memory"])
 
 
 def _configured(redis: Redis, name: str) -> str:

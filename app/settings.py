@@ -361,10 +361,11 @@ def _missing(settings: Settings, bad: set[str]) -> list[str]:
     if not settings.debug and len(settings.secret_key.get_secret_value()) < 16:
         problems.append("SECRET_KEY: set it to random text of at least 16 characters (or set DEBUG=true)")
     problems += _identity_problems(settings)
-    if bad & {"providers", "ollama_base_url", "openai_base_url", "hf_base_url"}:
+    if "providers" in bad:  # nobody knows what it would have named
         return problems
-    configs = settings.provider_configs()
-    names = [config.name for config in configs]
+    names = [config.name for config in settings.provider_configs()]
+    if "ollama_base_url" in bad:
+        names.append("ollama")
     if not names:
         problems.append("OPENAI_API_KEY: no provider is configured; set this, OLLAMA_BASE_URL, HF_TOKEN or PROVIDERS")
     elif settings.default_provider and settings.default_provider not in names:

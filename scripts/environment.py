@@ -20,10 +20,11 @@ def wants_embedded_redis() -> bool:
 
 
 def wants_local_model() -> bool:
+    """Also where something else is set wrongly, so that nobody is told to configure a provider for that."""
     try:
         return not Settings().provider_configs()
     except ValidationError:
-        return False  # Settings.from_env says what is wrong
+        return not any(map(os.environ.get, ("OPENAI_API_KEY", "OLLAMA_BASE_URL", "HF_TOKEN", "PROVIDERS")))
 
 
 def kept_secret_key(data: Path) -> str:

@@ -3,13 +3,13 @@
 import contextlib
 import json
 import socket
-from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 import redis
 
+from app.connections import connect
 from scripts.processes import Problem
 
 # A proxy in the environment is not for this machine's own addresses.
@@ -29,18 +29,11 @@ def check_port(port: int) -> None:
 
 
 def check_redis(url: str) -> None:
-    parts = urlsplit(url)
-    where = parts.netloc.rpartition("@")[2]  # without the password
+    """As the app will find it: by whichever Sentinel knows it, and its certificate verified where that is."""
+    where = urlsplit(url).netloc.rpartition("@")[2]  # without the password
     try:
-        if parts.scheme == "redis+sentinel":
-            first = urlsplit(f"//{where.partition(',')[0]}")
-            socket.create_connection((first.hostname or "", first.port or 26379), timeout=5).close()
-        else:
-            options: dict[str, Any] = {"ssl_cert_reqs": "none"} if parts.scheme == "rediss" else {}
-            with contextlib.closing(
-                redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5, **options)
-            ) as client:
-                client.ping()
+        with contextlib.closing(connect(url)) as client:
+            client.ping()
     except (redis.RedisError, OSError, ValueError) as exc:
         raise Problem(f"The Redis at {where} cannot be used: {exc}\nIt is named by REDIS_URL (or REDISHOST).") from None
 

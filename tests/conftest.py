@@ -8,30 +8,19 @@ import pytest
 for module in ("clients", "http_client", "processes", "raw_socket", "stack", "view"):
     pytest.register_assert_rewrite(f"tests.support.{module}")
 
-from tests.support.stack import Stack, running_stacks  # noqa: E402 (their assertions are explained only if named before)
+from tests.support.stack import running_stacks  # noqa: E402 (their assertions are explained only if named before)
 
 LINES = 60
-MODES = ("gevent", "eventlet")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--mode", choices=MODES, help="ASYNC_MODE of tests that do not choose it; the others are left out")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that are given more time come first, so that none of them is what the others wait for in the end."""
+    items.sort(key=_patience, reverse=True)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    Stack.usual_mode = config.getoption("--mode") or Stack.usual_mode
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--mode"):
-        chosen = [item for item in items if _chooses_its_mode(item)]
-        config.hook.pytest_deselected(items=chosen)
-        items[:] = [item for item in items if item not in chosen]
-
-
-def _chooses_its_mode(item: pytest.Item) -> bool:
-    callspec = getattr(item, "callspec", None)
-    return callspec is not None and any(value in MODES for value in callspec.params.values() if isinstance(value, str))
+def _patience(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark else 0
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -11,7 +11,7 @@ Status = Literal["done", "stopped", "failed"]
 class NewTurn:
     """One message on its way in, or, without a `text`, the wish for another reply.
 
-    `None` for memory, provider or model: as the conversation is set.
+    `None` for memory, provider, model or system_prompt: as the conversation is set.
 
     At most one is given of `parent_id` (it follows that reply), `edited` (it is another version of that message) and
     `again` (another version of that reply is wanted).
@@ -25,6 +25,7 @@ class NewTurn:
     memory: bool | None = None
     provider: str | None = None
     model: str | None = None
+    system_prompt: str | None = None
     # For whoever answers it: the request's id in logs, and its trace.
     asked_by: dict[str, str] = field(default_factory=dict)
 

@@ -232,8 +232,13 @@ def title_of(text: str) -> str:
 
 
 def _chosen(turn: NewTurn) -> Json:
-    asked_by = turn.asked_by or None
-    chosen = {"memory": turn.memory, "provider": turn.provider, "model": turn.model, "asked_by": asked_by}
+    chosen = {
+        "memory": turn.memory,
+        "provider": turn.provider,
+        "model": turn.model,
+        "system_prompt": turn.system_prompt,
+        "asked_by": turn.asked_by or None,
+    }
     return {name: value for name, value in chosen.items() if value is not None}
 
 

@@ -23,6 +23,10 @@ class Presence:
         pipeline.zremrangebyscore(KEY, "-inf", now - 4 * SILENCE)
         pipeline.execute()
 
+    def check_writable(self) -> None:
+        """A write that writes nothing: raises redis-py's errors where one would be refused, as a full Redis does."""
+        self._redis.set(f"{KEY}:none", "", xx=True)
+
     def leave(self) -> None:
         self._redis.zrem(KEY, self._name)
 

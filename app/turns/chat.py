@@ -44,6 +44,7 @@ class Chat:
         """Returns the acknowledgement, once the turn is in the ledger. Raises AppErrors."""
         if turn.again is None:
             self._check_text(turn.text, "text")
+        self._check_size(turn.system_prompt or "", "system_prompt")
         if turn.model and not turn.provider:
             current = self._ledger.show(owner, conversation_id)["provider"] if conversation_id else None
             turn = replace(turn, provider=self._provider_of(turn.model, prefer=current))

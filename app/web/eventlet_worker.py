@@ -2,11 +2,13 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import eventlet
 import eventlet.wsgi
 from eventlet.greenio import GreenSocket
+from greenlet import GreenletExit
 from gunicorn.workers.base import Worker
 
 LOOK_SECONDS = 1.0
@@ -27,6 +29,11 @@ class EventletWorker(Worker):
         self.alive = False
         for server in servers:
             server.kill()
+        # Each ends when the last of its requests has been answered.
+        with eventlet.Timeout(self.cfg.graceful_timeout, False):
+            for server in servers:
+                with suppress(GreenletExit):
+                    server.wait()
 
     def _serve(self, listener: GreenSocket) -> None:
         try:

@@ -37,12 +37,16 @@ def make_pages(services: WebServices, static: Path) -> Blueprint:
 
     @pages.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        """200 once Redis can be reached; that no worker has been seen is a warning, not a reason to stop serving."""
+        """200 once Redis can be reached and takes writes; that no worker has been seen is a warning, not a reason to
+        stop serving."""
         providers = [provider["name"] for provider in services.registry.describe()]
+        trouble = "unreachable"
         try:
             workers = services.presence.count()
+            trouble = "refuses writes"
+            services.presence.check_writable()
         except UNREACHABLE:
-            return jsonify({"status": "unavailable", "redis": "unreachable", "providers": providers}), 503
+            return jsonify({"status": "unavailable", "redis": trouble, "providers": providers}), 503
         warnings = [] if workers else ["No worker has been seen for 15 seconds: messages wait until one runs."]
         return jsonify(
             {"status": "ok", "redis": "ok", "workers": workers, "providers": providers, "warnings": warnings}

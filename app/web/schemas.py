@@ -80,7 +80,9 @@ class Message(Said):
     attempt: int | None = Field(None, description="Of a reply that was begun more than once.")
     usage: Usage | None = None
     error: TurnError | None = None
-    system_prompt: str | None = Field(None, description="The conversation's own, if it had one, when this was asked.")
+    system_prompt: str | None = Field(
+        None, description="The conversation's own when this was asked, or this answer's; absent: the server's."
+    )
     reasoning: str | None = None
 
 
@@ -191,7 +193,7 @@ class Health(Said):
 
 class Readiness(BaseModel):
     status: Literal["ok", "unavailable"]
-    redis: Literal["ok", "unreachable"]
+    redis: Literal["ok", "unreachable", "refuses writes"]
     providers: list[str]
 
 

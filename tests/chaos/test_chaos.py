@@ -8,10 +8,10 @@ from tests.chaos.run import Plan, run, table
 from tests.support.stack import Mode
 
 
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize(("mode", "seconds", "seed"), [("gevent", 20, 1), ("eventlet", 10, 1)])
-def test_nothing_is_lost_while_things_break(mode: Mode, seconds: float, seed: int, tmp_path: Path) -> None:
-    _, report = run(Plan(seed=seed, seconds=seconds, conversations=8, mode=mode), tmp_path)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mode", ["gevent", "eventlet"])
+def test_nothing_is_lost_while_things_break(mode: Mode, tmp_path: Path) -> None:
+    _, report = run(Plan(seconds=20, conversations=8, mode=mode), tmp_path)
     assert report.good, "\n" + table(report)
     assert report.ended.total() == report.turns > 8
     assert report.faults.total() > 0

@@ -81,21 +81,37 @@ def test_what_a_model_writes_cannot_run(stack: Stack, new_page: NewPage) -> None
 def test_marks_never_flash_while_they_are_written(stack: Stack, new_page: NewPage) -> None:
     """Every state of the text that a person could see is looked at."""
     text = question("Marks")
-    written = (
-        "So **this is bold** and `code` and [a link](https://example.com/x) and $x^2$.\n\n"
-        "| a | b |\n|---|---|\n| 1 | 2 |\n\nEnd."
-    )
-    stack.model.answer(text, Script([written[at : at + 2] for at in range(0, len(written), 2)], rate=40))
+    # In mid-mark the model holds until what is to be seen by then is shown.
+    halves = [
+        ("So **this is", "So this is"),
+        (" bold** and `co", "is bold and co"),
+        ("de` and [a li", "code and a li"),
+        ("nk](https://example", "a link"),
+        (".com/x) and $x", "link and"),
+        ("^2$.\n\n| a | b |\n|---|--", "."),
+        ("-|\n| 1 | 2 |\n\nEnd.", "End."),
+    ]
+    gates = [Gate() for _ in halves]
+    pieces: list[str | Hold] = []
+    for (written, _), gate in zip(halves, gates, strict=True):
+        pieces += [*(written[at : at + 2] for at in range(0, len(written), 2)), Hold(gate)]
+    stack.model.answer(text, Script(pieces, rate=40))
     page = new_page()
     page.evaluate("""() => {
         window.seen = [];
         new MutationObserver(() => seen.push(document.querySelector('.reply .prose')?.textContent ?? ''))
             .observe(document.getElementById('rows'), {subtree: true, childList: true, characterData: true});
     }""")
-    reply = ask_and_wait(page, text)
+    ask(page, text)
+    reply = page.locator(".reply").last
+    for (_, shown), gate in zip(halves, gates, strict=True):
+        gate.wait_reached()
+        expect(reply.locator(".prose")).to_contain_text(shown)
+        gate.open()
+    answered(page, 1)
     expect(reply.locator("table td")).to_have_count(2)
     seen = page.evaluate("seen")
-    assert len(seen) > 10
+    assert len(seen) >= len(halves)
     assert [state for state in seen if any(mark in state for mark in ("**", "`", "](", "|", "$"))] == []
 
 

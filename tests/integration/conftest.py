@@ -1,4 +1,4 @@
-"""Stacks of real processes. Each is started once; a test brings a session of its own."""
+"""Stacks of real processes, in both modes. Each is started once; a test brings a session of its own."""
 
 from collections.abc import Callable, Iterator
 
@@ -45,26 +45,25 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stacks]:
     assert leaks == [], "secrets or messages of people are in the logs"
 
 
+@pytest.fixture(scope="session", params=["gevent", "eventlet"])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    """ASYNC_MODE: whatever starts a web process or a worker does so in both."""
+    found: Mode = request.param
+    return found
+
+
 @pytest.fixture
-def stack(stacks: Stacks) -> Iterator[Stack]:
+def stack(stacks: Stacks, mode: Mode) -> Iterator[Stack]:
     """Two web processes and a worker, for tests that harm none of them."""
-    stack = stacks("calm", Stack.usual_mode)
+    stack = stacks("calm", mode)
     yield stack
     stack.close_clients()
 
 
-@pytest.fixture(params=["gevent", "eventlet"])
-def either(request: pytest.FixtureRequest, stacks: Stacks) -> Iterator[Stack]:
-    """As `stack`, in both modes."""
-    stack = stacks("calm", request.param)
-    yield stack
-    stack.close_clients()
-
-
-@pytest.fixture(params=["gevent", "eventlet"])
-def fragile(request: pytest.FixtureRequest, stacks: Stacks) -> Iterator[Stack]:
-    """As `either`, for tests that kill parts of it: they get it whole."""
-    stack = stacks("faults", request.param)
+@pytest.fixture
+def fragile(stacks: Stacks, mode: Mode) -> Iterator[Stack]:
+    """As `stack`, for tests that kill parts of it: they get it whole."""
+    stack = stacks("faults", mode)
     stack.repair()
     yield stack
     stack.close_clients()

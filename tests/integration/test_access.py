@@ -14,7 +14,7 @@ from tests.support.clients import ChatClient, Refused
 from tests.support.http_client import Api, Session
 from tests.support.issuer import Issuer
 from tests.support.raw_socket import RawSocket
-from tests.support.stack import Stack
+from tests.support.stack import Mode, Stack
 
 COOKIE = "parley_session"
 AUDIENCE = "parley"
@@ -30,26 +30,26 @@ def assert_told_and_closed(client: ChatClient, reason: str, timeout: float = 20)
 # --- Of our own -------------------------------------------------------------------------------------------------------
 
 
-def test_a_session_under_another_token(either: Stack) -> None:
-    session = either.session()
-    old = [either.client(session, web=web) for web in (0, 1)]
-    stranger = either.client()
-    conversation_id = old[0].send(either.secret_text())["conversation_id"]
-    answer = either.api(session, web=1)("POST", "/api/session/rotate")
+def test_a_session_under_another_token(stack: Stack) -> None:
+    session = stack.session()
+    old = [stack.client(session, web=web) for web in (0, 1)]
+    stranger = stack.client()
+    conversation_id = old[0].send(stack.secret_text())["conversation_id"]
+    answer = stack.api(session, web=1)("POST", "/api/session/rotate")
     assert answer.status_code == 200
     made = answer.json()
-    either.secrets.add(made["token"])
+    stack.secrets.add(made["token"])
     assert made["token"] != session.token
     assert made["session_id"] == session.id
     assert answer.cookies[COOKIE] == made["token"]
     for client in old:
         assert_told_and_closed(client, "rotated")
-    assert either.api(session)("GET", "/api/session").status_code == 401
+    assert stack.api(session)("GET", "/api/session").status_code == 401
     with pytest.raises(Refused):
-        either.client(session)
+        stack.client(session)
     renewed = Session(session.id, made["token"])
-    assert either.api(renewed).get("/api/session")["session_id"] == session.id
-    client = either.client(renewed)
+    assert stack.api(renewed).get("/api/session")["session_id"] == session.id
+    client = stack.client(renewed)
     assert [c["id"] for c in client.do("list_conversations")["conversations"]] == [conversation_id]
     assert stranger.do("list_conversations")["ok"]
     assert stranger.disconnects == []
@@ -64,11 +64,11 @@ def test_a_token_is_changed_for_one_other_only(stack: Stack) -> None:
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 7
 
 
-def test_sockets_of_an_ended_session_are_told_and_closed(either: Stack) -> None:
-    session = either.session()
-    clients = [either.client(session, web=web, kind=kind) for web, kind in ((0, "python"), (1, "npm"))]  # type: ignore[arg-type]
-    stranger = either.client(web=1)
-    assert either.api(session)("DELETE", "/api/session").status_code == 204
+def test_sockets_of_an_ended_session_are_told_and_closed(stack: Stack) -> None:
+    session = stack.session()
+    clients = [stack.client(session, web=web, kind=kind) for web, kind in ((0, "python"), (1, "npm"))]  # type: ignore[arg-type]
+    stranger = stack.client(web=1)
+    assert stack.api(session)("DELETE", "/api/session").status_code == 204
     for client in clients:
         assert_told_and_closed(client, "ended")
     assert stranger.do("list_conversations")["ok"]
@@ -105,8 +105,8 @@ def test_a_connection_on_which_nobody_logs_in_is_closed(stack: Stack) -> None:
             assert raw.receive_until_closed() == ["1"]
 
 
-def test_sessions_that_are_not_used_expire(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with Stack(tmp_path_factory.mktemp("short"), workers=0, environ={"SESSION_TTL_SECONDS": "4"}) as stack:
+def test_sessions_that_are_not_used_expire(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with Stack(tmp_path_factory.mktemp("short"), workers=0, mode=mode, environ={"SESSION_TTL_SECONDS": "4"}) as stack:
         idle, busy = stack.client(), stack.client()
         began = time.monotonic()
         while not idle.disconnects or time.monotonic() < began + 6:
@@ -127,7 +127,7 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture(scope="module")
-def jwt_stack(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[Stack]:
+def jwt_stack(mode: Mode, tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[Stack]:
     environ = {
         "AUTH": "jwt",
         "JWT_ISSUER": issuer.name,
@@ -135,7 +135,7 @@ def jwt_stack(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Itera
         "JWT_JWKS_URL": issuer.url,
         "JWT_COOKIE": JWT_COOKIE,
     }
-    with Stack(tmp_path_factory.mktemp("jwt"), webs=2, environ=environ) as stack:
+    with Stack(tmp_path_factory.mktemp("jwt"), webs=2, mode=mode, environ=environ) as stack:
         yield stack
 
 

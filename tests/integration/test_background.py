@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import eventually
-from tests.support.stack import Stack
+from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
 
 TITLE = "Write a title"
@@ -14,11 +14,11 @@ SUMMARY = "You keep the memory"
 
 
 @pytest.fixture(scope="module")
-def titled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def titled(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A window of two exchanges, with titles and summaries by models of their own."""
     folder: Path = tmp_path_factory.mktemp("titled")
     environ = {"TITLE_MODEL": "large", "SUMMARY_MODEL": "common", "MEMORY_MESSAGES": "4", "SYSTEM_PROMPT": "Be brief."}
-    with Stack(folder, environ=environ) as stack:
+    with Stack(folder, mode=mode, environ=environ) as stack:
         yield stack
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from tests.support.processes import eventually
-from tests.support.stack import Stack
+from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def small(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two turns of a session at a time, one place in the worker for each."""
     environ = {"MAX_ACTIVE_TURNS": "2", "MAX_WAITING_TURNS": "5"}
-    with Stack(tmp_path_factory.mktemp("small"), environ=environ) as stack:
+    with Stack(tmp_path_factory.mktemp("small"), mode=mode, environ=environ) as stack:
         yield stack
 
 
@@ -75,12 +75,11 @@ def test_a_full_system_says_so_and_keeps_what_it_has(small: Stack) -> None:
     assert client.talk("One more")["status"] == "done"
 
 
-@pytest.fixture(scope="module", params=["gevent", "eventlet"])
-def narrow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def narrow(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One place in the only worker."""
     environ = {"WORKER_CONCURRENCY": "1", "MAX_ACTIVE_TURNS": "4", "MAX_QUEUED_TURNS": "50"}
-    folder = tmp_path_factory.mktemp(f"narrow-{request.param}")
-    with Stack(folder, mode=request.param, environ=environ) as stack:
+    with Stack(tmp_path_factory.mktemp("narrow"), mode=mode, environ=environ) as stack:
         yield stack
 
 
@@ -113,9 +112,9 @@ def test_a_busy_session_does_not_delay_anothers_first_turn(narrow: Stack) -> Non
 
 
 @pytest.fixture
-def idle(tmp_path: Path) -> Iterator[Stack]:
+def idle(mode: Mode, tmp_path: Path) -> Iterator[Stack]:
     """One place in the only worker, and nothing measured yet."""
-    with Stack(tmp_path, environ={"WORKER_CONCURRENCY": "1"}) as stack:
+    with Stack(tmp_path, mode=mode, environ={"WORKER_CONCURRENCY": "1"}) as stack:
         yield stack
 
 
@@ -166,9 +165,9 @@ def test_who_has_to_wait_is_told_how_long(idle: Stack) -> None:
         client.wait_finished(turn["turn_id"])
 
 
-def test_a_providers_own_limit_is_kept_to_and_said(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_providers_own_limit_is_kept_to_and_said(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Of 120 requests a minute a tenth may go at once, to two workers together."""
-    stack = Stack(tmp_path_factory.mktemp("budget"), workers=2)
+    stack = Stack(tmp_path_factory.mktemp("budget"), workers=2, mode=mode)
     stack.model.rates = {"rpm": 120}
     with stack:
         client = stack.client()

@@ -540,9 +540,9 @@ def test_a_body_that_is_too_large(stack: Stack) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
-def test_a_body_in_chunks_is_a_body_like_any_other(either: Stack) -> None:
+def test_a_body_in_chunks_is_a_body_like_any_other(stack: Stack) -> None:
     """Programs that do not know its length beforehand send it so."""
-    api = either.api(either.session())
+    api = stack.api(stack.session())
     made = api("POST", "/api/conversations", data=iter([b'{"title":', b'"In chunks"}']))
     assert (made.status_code, made.json()["title"]) == (201, "In chunks")
     for path, size in [("/api/conversations", 3), ("/api/conversations/import", 20)]:

@@ -140,13 +140,13 @@ def test_deleted_for_all_tabs_and_for_good(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("way", ["clear_conversation", "delete_conversation", "DELETE", "clear"])
-def test_removed_while_a_reply_runs(either: Stack, way: str) -> None:
-    session = either.session()
-    client, tab = either.client(session), either.client(session, web=1)
-    conversation_id, turn_id, text, gate = begun(either, client)
-    waiting = client.send(either.secret_text(), conversation_id)["turn_id"]
+def test_removed_while_a_reply_runs(stack: Stack, way: str) -> None:
+    session = stack.session()
+    client, tab = stack.client(session), stack.client(session, web=1)
+    conversation_id, turn_id, text, gate = begun(stack, client)
+    waiting = client.send(stack.secret_text(), conversation_id)["turn_id"]
     tab.open(conversation_id)
-    api = either.api(session)
+    api = stack.api(session)
     match way:
         case "DELETE":
             assert api("DELETE", f"/api/conversations/{conversation_id}").status_code == 204
@@ -158,12 +158,12 @@ def test_removed_while_a_reply_runs(either: Stack, way: str) -> None:
     for one in (client, tab):
         one.wait_event(last)
         assert one.view(conversation_id).turns == {}
-    either.model.request(text).wait_closed(20)
+    stack.model.request(text).wait_closed(20)
     gate.open()
     for turn in (turn_id, waiting):
         assert client.wait_finished(turn)["message"] is None
     # What the worker might still have said comes before what it says next.
-    client.talk(either.secret_text(), conversation_id if "clear" in way else None)
+    client.talk(stack.secret_text(), conversation_id if "clear" in way else None)
     ours = [event["type"] for event in client.received if event["conversation_id"] == conversation_id]
     rest = ours[ours.index(last) + 1 :]
     expected = (
@@ -172,53 +172,53 @@ def test_removed_while_a_reply_runs(either: Stack, way: str) -> None:
     assert sorted(set(rest)) == sorted(set(expected))
     assert rest.count("turn.started") == len(expected) // 5
     if "clear" in way:
-        assert len(either.assert_saved_as_shown(client, conversation_id)) == 2
+        assert len(stack.assert_saved_as_shown(client, conversation_id)) == 2
     assert client.gaps == 0
 
 
 # --- Stopping ---------------------------------------------------------------------------------------------------------
 
 
-def test_stopped_in_mid_stream(either: Stack) -> None:
-    session = either.session()
-    client, tab = either.client(session), either.client(session, web=1)
-    conversation_id, turn_id, text, gate = begun(either, client)
+def test_stopped_in_mid_stream(stack: Stack) -> None:
+    session = stack.session()
+    client, tab = stack.client(session), stack.client(session, web=1)
+    conversation_id, turn_id, text, gate = begun(stack, client)
     tab.open(conversation_id)
     assert tab.do("stop_turn", conversation_id=conversation_id, turn_id=turn_id)["status"] == "stopped"
     for one in (client, tab):
         finished = one.wait_finished(turn_id)
         assert finished["status"] == finished["message"]["status"] == "stopped"
         assert finished["message"]["text"] == "Some text "
-    either.model.request(text).wait_closed(20)
+    stack.model.request(text).wait_closed(20)
     gate.open()
     assert client.do("stop_turn", conversation_id=conversation_id, turn_id=turn_id)["status"] == "stopped"
-    assert client.talk(either.secret_text(), conversation_id)["status"] == "done"
-    either.assert_saved_as_shown(client, conversation_id)
+    assert client.talk(stack.secret_text(), conversation_id)["status"] == "done"
+    stack.assert_saved_as_shown(client, conversation_id)
     assert client.gaps == 0
     assert [event["type"] for event in client.received].count("turn.finished") == 2
 
 
 @pytest.mark.parametrize("early", ["before_headers", "steps"])
-def test_stopped_before_the_first_token(either: Stack, early: str) -> None:
-    text, gate = either.secret_text(), Gate()
+def test_stopped_before_the_first_token(stack: Stack, early: str) -> None:
+    text, gate = stack.secret_text(), Gate()
     holding = Script(before_headers=[Hold(gate)]) if early == "before_headers" else Script([Hold(gate)])
-    either.model.answer(text, holding)
-    client = either.client()
+    stack.model.answer(text, holding)
+    client = stack.client()
     answer = client.send(text)
-    request = either.model.request(text)
+    request = stack.model.request(text)
     ids = {"conversation_id": answer["conversation_id"], "turn_id": answer["turn_id"]}
     assert client.do("stop_turn", **ids)["status"] == "stopped"
     finished = client.wait_finished(answer["turn_id"])
     assert (finished["status"], finished["message"]["text"]) == ("stopped", "")
     request.wait_closed(20)
-    assert client.talk(either.secret_text(), answer["conversation_id"])["status"] == "done"
-    either.assert_saved_as_shown(client, answer["conversation_id"])
+    assert client.talk(stack.secret_text(), answer["conversation_id"])["status"] == "done"
+    stack.assert_saved_as_shown(client, answer["conversation_id"])
 
 
-def test_stopped_while_it_waits(either: Stack) -> None:
-    client = either.client()
-    conversation_id, running, _, gate = begun(either, client)
-    unwanted, wanted = either.secret_text(), either.secret_text()
+def test_stopped_while_it_waits(stack: Stack) -> None:
+    client = stack.client()
+    conversation_id, running, _, gate = begun(stack, client)
+    unwanted, wanted = stack.secret_text(), stack.secret_text()
     waiting = client.send(unwanted, conversation_id)
     last = client.send(wanted, conversation_id)
     ids = {"conversation_id": conversation_id, "turn_id": waiting["turn_id"]}
@@ -229,8 +229,8 @@ def test_stopped_while_it_waits(either: Stack) -> None:
     gate.open()
     assert client.wait_finished(running)["message"]["text"] == "Some text that nobody wants."
     assert client.wait_finished(last["turn_id"])["message"]["text"] == f"You said: {wanted}"
-    assert either.model.requests(unwanted) == []
-    assert len(either.assert_saved_as_shown(client, conversation_id)) == 6
+    assert stack.model.requests(unwanted) == []
+    assert len(stack.assert_saved_as_shown(client, conversation_id)) == 6
     assert client.gaps == 0
 
 

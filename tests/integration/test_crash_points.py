@@ -18,7 +18,7 @@ LONG = 40  # seconds of patience where a process starts, a lease ends and a swee
 
 @pytest.fixture
 def fragile(stacks: Stacks, mode: Mode) -> Iterator[Stack]:
-    """As in conftest, in the mode that the test names."""
+    """As in conftest, and quiet."""
     stack = stacks("faults", mode)
     stack.repair()
     # A hint that is left over would kill a worker too early.
@@ -36,16 +36,15 @@ def attempts(client: ChatClient, turn_id: str) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "step", "asked", "tries"),
+    ("step", "asked", "tries"),
     [
-        ("gevent", "before claim", 1, [1]),
-        ("gevent", "after claim", 1, [1, 2]),
-        ("gevent", "before append 1", 2, [1, 2]),
-        ("gevent", "after append 1", 2, [1, 2]),
-        ("eventlet", "before append 2", 2, [1, 2]),
-        ("gevent", "before finish", 2, [1, 2]),
-        ("eventlet", "before finish", 2, [1, 2]),
-        ("gevent", "after finish", 1, [1]),
+        ("before claim", 1, [1]),
+        ("after claim", 1, [1, 2]),
+        ("before append 1", 2, [1, 2]),
+        ("after append 1", 2, [1, 2]),
+        ("before append 2", 2, [1, 2]),
+        ("before finish", 2, [1, 2]),
+        ("after finish", 1, [1]),
     ],
 )
 def test_a_worker_that_dies_at_this_step(fragile: Stack, step: str, asked: int, tries: list[int]) -> None:
@@ -83,7 +82,6 @@ def test_a_worker_that_dies_at_this_step(fragile: Stack, step: str, asked: int, 
     fragile.assert_saved_as_shown(tab, conversation_id)
 
 
-@pytest.mark.parametrize("mode", ["gevent"])
 def test_a_turn_that_kills_its_worker_every_time_is_given_up(fragile: Stack) -> None:
     client = fragile.client()
     text, following = fragile.secret_text(), fragile.secret_text()
@@ -108,7 +106,7 @@ def test_a_turn_that_kills_its_worker_every_time_is_given_up(fragile: Stack) -> 
     fragile.assert_answered_once(client, conversation_id, [turn_id, second])
 
 
-@pytest.mark.parametrize(("mode", "how"), [("gevent", "silent"), ("eventlet", "broken")])
+@pytest.mark.parametrize("how", ["silent", "broken"])
 def test_a_worker_cut_off_from_redis_is_taken_over_and_its_late_words_do_not_count(fragile: Stack, how: str) -> None:
     """The connections break and none is made, or nothing arrives any more, and all of it once the network is back."""
     client = fragile.client()

@@ -17,17 +17,17 @@ PLAIN = "import socketio; emitter = socketio.RedisManager({url!r}, channel='flas
 
 
 @pytest.mark.parametrize("emitter", [FLASK, PLAIN], ids=["flask_socketio", "python-socketio"])
-def test_a_stock_emitter_in_another_process_reaches_a_room(either: Stack, emitter: str) -> None:
-    session = either.session()
-    client, tab = either.client(session), either.client(session, web=1)
-    stranger = either.client()
-    client.talk(either.secret_text())
+def test_a_stock_emitter_in_another_process_reaches_a_room(stack: Stack, emitter: str) -> None:
+    session = stack.session()
+    client, tab = stack.client(session), stack.client(session, web=1)
+    stranger = stack.client()
+    client.talk(stack.secret_text())
     conversation_id = client.received[0]["conversation_id"]
     tab.open(conversation_id)
     code = f"emitter.emit('greeting', {{'hello': 'Wörld'}}, room='c:{conversation_id}')"
     subprocess.run(
-        [sys.executable, "-c", f"{emitter.format(url=either.redis.url)}\n{code}"],
-        env=clean_environment(either.folder),
+        [sys.executable, "-c", f"{emitter.format(url=stack.redis.url)}\n{code}"],
+        env=clean_environment(stack.folder),
         cwd=ROOT,
         check=True,
         timeout=60,
@@ -39,20 +39,20 @@ def test_a_stock_emitter_in_another_process_reaches_a_room(either: Stack, emitte
     assert stranger.other == []
 
 
-def test_a_web_process_hears_only_of_rooms_that_it_holds(either: Stack) -> None:
-    redis = either.redis.client
-    session = either.session()
-    client, other = either.client(session), either.client(web=1)
+def test_a_web_process_hears_only_of_rooms_that_it_holds(stack: Stack) -> None:
+    redis = stack.redis.client
+    session = stack.session()
+    client, other = stack.client(session), stack.client(web=1)
     channel, heard_by_all = None, []
     pubsub = redis.pubsub()
     pubsub.psubscribe("*")  # what goes over the queue at all
-    text, gate = either.secret_text(), Gate()
-    either.model.answer(text, Script(["a ", Hold(gate), "b"]))
+    text, gate = stack.secret_text(), Gate()
+    stack.model.answer(text, Script(["a ", Hold(gate), "b"]))
     answer = client.send(text)
     client.wait_text(answer["conversation_id"], answer["turn_id"], "a ")
     (channel,) = [name for name in redis.pubsub_channels() if answer["conversation_id"].encode() in name]
     assert redis.pubsub_numsub(channel) == [(channel, 1)]
-    tab = either.client(session, web=1)
+    tab = stack.client(session, web=1)
     tab.open(answer["conversation_id"])
     assert redis.pubsub_numsub(channel) == [(channel, 2)]
     gate.open()
@@ -70,10 +70,10 @@ def test_a_web_process_hears_only_of_rooms_that_it_holds(either: Stack) -> None:
     assert other.received == []
 
 
-def test_a_reader_that_stalls_is_cut_off_after_whole_frames_and_holds_up_nobody(either: Stack) -> None:
-    session = either.session()
-    stalled, tab = either.raw(session), either.client(session)
-    conversation_id = either.api(session)("POST", "/api/conversations", json={}).json()["id"]
+def test_a_reader_that_stalls_is_cut_off_after_whole_frames_and_holds_up_nobody(stack: Stack) -> None:
+    session = stack.session()
+    stalled, tab = stack.raw(session), stack.client(session)
+    conversation_id = stack.api(session)("POST", "/api/conversations", json={}).json()["id"]
     assert stalled.ask("open_conversation", {"conversation_id": conversation_id})["ok"]
     code = (
         "for number in range(100):\n"
@@ -81,14 +81,14 @@ def test_a_reader_that_stalls_is_cut_off_after_whole_frames_and_holds_up_nobody(
         f"    emitter.emit('small', number, room='c:{conversation_id}')\n"
     )
     subprocess.run(
-        [sys.executable, "-c", f"{PLAIN.format(url=either.redis.url)}\n{code}"],
-        env=clean_environment(either.folder),
+        [sys.executable, "-c", f"{PLAIN.format(url=stack.redis.url)}\n{code}"],
+        env=clean_environment(stack.folder),
         cwd=ROOT,
         check=True,
         timeout=60,
     )
     # Far more than may wait for it. Others are served all the same.
-    assert tab.talk(either.secret_text(), conversation_id=conversation_id)["status"] == "done"
+    assert tab.talk(stack.secret_text(), conversation_id=conversation_id)["status"] == "done"
     emitted = []
     for number in range(100):
         emitted += [f'42["large",[{number},"{chr(97 + number % 26) * 200_000}"]]', f'42["small",{number}]']
@@ -100,16 +100,16 @@ def test_a_reader_that_stalls_is_cut_off_after_whole_frames_and_holds_up_nobody(
     assert received == emitted[: len(received)], "what it got before is whole and in order"
     assert len(received) < len(emitted)
     # It comes back and misses nothing.
-    again = either.raw(session).ask("open_conversation", {"conversation_id": conversation_id})
+    again = stack.raw(session).ask("open_conversation", {"conversation_id": conversation_id})
     assert again["snapshot"]["messages"] == tab.view(conversation_id).messages
 
 
-def test_a_reader_that_is_slow_gets_every_frame_whole(either: Stack) -> None:
-    session = either.session()
-    slow = either.raw(session)
-    conversation_id = either.api(session)("POST", "/api/conversations", json={}).json()["id"]
+def test_a_reader_that_is_slow_gets_every_frame_whole(stack: Stack) -> None:
+    session = stack.session()
+    slow = stack.raw(session)
+    conversation_id = stack.api(session)("POST", "/api/conversations", json={}).json()["id"]
     assert slow.ask("open_conversation", {"conversation_id": conversation_id})["ok"]
-    emitter = socketio.RedisManager(either.redis.url, channel="flask-socketio", write_only=True)
+    emitter = socketio.RedisManager(stack.redis.url, channel="flask-socketio", write_only=True)
     for number in range(60):
         # More at a time than most connections take at once, and less than may wait.
         emitter.emit("large", [number, chr(97 + number % 26) * 300_000], room=f"c:{conversation_id}")

@@ -24,14 +24,13 @@ def has_ipv6() -> bool:
     return False
 
 
-def test_it_listens_on_every_address(either: Stack) -> None:
+def test_it_listens_on_every_address(stack: Stack) -> None:
     """Railway's private network is IPv6 only; others have none."""
     for host in ["127.0.0.1", *(["[::1]"] if has_ipv6() else [])]:
-        answer = requests.get(f"http://{host}:{either.webs[0].port}/healthz", timeout=20)
+        answer = requests.get(f"http://{host}:{stack.webs[0].port}/healthz", timeout=20)
         assert answer.json() == {"status": "ok"}, host
 
 
-@pytest.mark.parametrize("mode", ["gevent", "eventlet"])
 def test_several_processes_share_a_port(mode: Mode, tmp_path: Path) -> None:
     """As Heroku's buildpack asks for it, by the dyno's size."""
     with Stack(tmp_path, mode=mode, environ={"WEB_CONCURRENCY": "2"}) as stack:
@@ -80,9 +79,9 @@ class Elsewhere:
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def bare(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A Redis and a model, and nothing that uses them."""
-    with Stack(tmp_path_factory.mktemp("bare"), webs=0, workers=0) as stack:
+    with Stack(tmp_path_factory.mktemp("bare"), webs=0, workers=0, mode=mode) as stack:
         yield stack
 
 

@@ -76,7 +76,7 @@ def test_a_redis_that_would_lose_conversations(redis: RedisServer, tmp_path: Pat
     assert said["Eviction"].startswith("error")
     assert "Set `noeviction`" in said["Eviction"]
     assert said["Memory"].startswith("error")
-    assert said["Workers"].startswith("error")
+    assert said["Workers"].startswith("warning"), "it is not known"
     assert said["Provider gone"].startswith("error")
     assert "sk-planted" not in " ".join(said.values())
 
@@ -96,6 +96,7 @@ def test_a_redis_that_may_not_be_asked_about_everything(redis: RedisServer, tmp_
     _, said = doctor(environ(redis, tmp_path, REDIS_URL=url))
     assert said["REDIS_URL"].startswith("ok")
     assert said["Persistence"].startswith("ok")
+    assert said["Workers"].startswith("error")
     _, refused = doctor(environ(redis, tmp_path, REDIS_URL=url.replace("planted", "wrong")))
     assert refused["REDIS_URL"].startswith("error")
     assert "planted" not in str([said, refused]).replace("planted-secret", "")

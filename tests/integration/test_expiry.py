@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.processes import eventually
-from tests.support.stack import Stack
+from tests.support.stack import Mode, Stack
 
 
 def left_of(stack: Stack, *names: str) -> list[str]:
@@ -24,9 +24,10 @@ def left_of(stack: Stack, *names: str) -> list[str]:
     return [item for item in found if any(name in item for name in names)]
 
 
-def test_nothing_is_left_of_what_expired(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_nothing_is_left_of_what_expired(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> None:
     environ = {"CONVERSATION_TTL_SECONDS": "2", "SESSION_TTL_SECONDS": "4", "RATE_LIMIT": "1000/second"}
-    with Stack(tmp_path_factory.mktemp("expiry"), environ={**environ, "RATE_LIMIT_IP": "1000/second"}) as stack:
+    environ["RATE_LIMIT_IP"] = environ["RATE_LIMIT"]
+    with Stack(tmp_path_factory.mktemp("expiry"), mode=mode, environ=environ) as stack:
         client = stack.client()
         for _ in range(2):
             client.talk(stack.secret_text())
@@ -38,9 +39,9 @@ def test_nothing_is_left_of_what_expired(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_one_that_expired_is_gone_from_the_list_of_a_session_that_lives_on(
-    tmp_path_factory: pytest.TempPathFactory,
+    mode: Mode, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with Stack(tmp_path_factory.mktemp("listed"), environ={"CONVERSATION_TTL_SECONDS": "3"}) as stack:
+    with Stack(tmp_path_factory.mktemp("listed"), mode=mode, environ={"CONVERSATION_TTL_SECONDS": "3"}) as stack:
         client = stack.client()
         client.talk(stack.secret_text())
         first = client.received[0]["conversation_id"]

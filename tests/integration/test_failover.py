@@ -19,12 +19,6 @@ WHOLE = f"Before. {''.join(WORDS)}After."
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.fixture(params=["gevent", "eventlet"])
-def mode(request: pytest.FixtureRequest) -> Mode:
-    found: Mode = request.param
-    return found
-
-
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[ReplicatedRedis]:
     with ReplicatedRedis(tmp_path) as redis:
@@ -38,7 +32,7 @@ def apart(tmp_path: Path, lan: Lan) -> Iterator[ReplicatedRedis]:
         yield redis
 
 
-def stack_on(redis: ReplicatedRedis, folder: Path, mode: Mode = "gevent", **options: Any) -> Stack:
+def stack_on(redis: ReplicatedRedis, folder: Path, mode: Mode, **options: Any) -> Stack:
     return Stack(folder, webs=2, workers=2, mode=mode, environ={"REDIS_URL": redis.url}, **options)
 
 
@@ -92,9 +86,9 @@ def test_a_killed_primary(redis: ReplicatedRedis, mode: Mode, tmp_path: Path) ->
         assert_all_works(stack, [client, tab], conversation_id)
 
 
-def test_a_primary_whose_host_is_cut_off(apart: ReplicatedRedis, lan: Lan, tmp_path: Path) -> None:
+def test_a_primary_whose_host_is_cut_off(apart: ReplicatedRedis, lan: Lan, mode: Mode, tmp_path: Path) -> None:
     """With one of the Sentinels, and nobody is told; when it is back, it is the replica."""
-    with stack_on(apart, tmp_path, hosts=lan.host) as stack:
+    with stack_on(apart, tmp_path, mode, hosts=lan.host) as stack:
         session = stack.session()
         client, tab = stack.client(session), stack.client(session, web=1)
         conversation_id, turn_id, text, gate = begun(stack, client)
@@ -114,8 +108,10 @@ def test_a_primary_whose_host_is_cut_off(apart: ReplicatedRedis, lan: Lan, tmp_p
         assert_all_works(stack, [client, tab], conversation_id)
 
 
-def test_what_the_replica_did_not_have_is_gone_for_everybody(apart: ReplicatedRedis, lan: Lan, tmp_path: Path) -> None:
-    with stack_on(apart, tmp_path, hosts=lan.host) as stack:
+def test_what_the_replica_did_not_have_is_gone_for_everybody(
+    apart: ReplicatedRedis, lan: Lan, mode: Mode, tmp_path: Path
+) -> None:
+    with stack_on(apart, tmp_path, mode, hosts=lan.host) as stack:
         session = stack.session()
         client, tab = stack.client(session), stack.client(session, web=1)
         client.talk(stack.secret_text())

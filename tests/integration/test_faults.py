@@ -151,22 +151,22 @@ def test_a_redis_that_lost_everything_is_begun_anew(fragile: Stack) -> None:
     fragile.assert_saved_as_shown(fresh, answer["conversation_id"])
 
 
-def rolled_back(stack: Stack, client: ChatClient) -> str:
-    """A conversation of two exchanges, of which Redis has forgotten the second."""
+def rolled_back(stack: Stack, client: ChatClient) -> tuple[str, str | None]:
+    """A conversation of two exchanges, of which Redis has forgotten the second; and its epoch until then."""
     client.talk(stack.secret_text())
     conversation_id = str(client.received[0]["conversation_id"])
+    epoch = client.view(conversation_id).epoch
     copy = stack.redis.copy_data()
     client.talk(stack.secret_text(), conversation_id)
     stack.redis.roll_back(copy)
     url = stack.webs[0].url
     eventually(lambda: requests.get(f"{url}/readyz", timeout=20).status_code == 200, "the web tier sees Redis again")
-    return conversation_id
+    return conversation_id, epoch
 
 
 def test_a_redis_that_came_back_with_less_is_another_epoch(fragile: Stack) -> None:
     client = fragile.client()
-    conversation_id = rolled_back(fragile, client)
-    epoch = client.view(conversation_id).epoch
+    conversation_id, epoch = rolled_back(fragile, client)
     client.disconnect()
     client.connect()
     client.open(conversation_id)
@@ -179,7 +179,7 @@ def test_a_redis_that_came_back_with_less_is_another_epoch(fragile: Stack) -> No
 def test_a_client_that_stayed_sees_that_redis_came_back_with_less(fragile: Stack) -> None:
     session = fragile.session()
     client = fragile.client(session)
-    conversation_id = rolled_back(fragile, client)
+    conversation_id, _ = rolled_back(fragile, client)
     other = fragile.client(session, web=1)
     other.open(conversation_id)
     for _ in range(3):  # three more exchanges lead past the number of the last event that it has seen

@@ -10,7 +10,7 @@ import requests
 from tests.integration.conftest import Stacks
 from tests.support.ports import free_port
 from tests.support.processes import Process, eventually
-from tests.support.stack import Stack
+from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
 
 LOGIN = ("watcher", "planted-flower-password")
@@ -38,8 +38,8 @@ class Flower(Process):
 
 
 @pytest.fixture(scope="module")
-def flower(stacks: Stacks) -> Iterator[Flower]:
-    stack = stacks("calm", Stack.usual_mode)
+def flower(stacks: Stacks, mode: Mode) -> Iterator[Flower]:
+    stack = stacks("calm", mode)
     stack.secrets.add(LOGIN[1])
     flower = Flower(stack)
     flower.start()
@@ -83,11 +83,11 @@ def test_it_shows_tasks_as_they_are(stack: Stack, flower: Flower) -> None:
     assert [secret for secret in stack.secrets if secret in shown_at_all] == []
 
 
-def test_it_shows_the_worker(flower: Flower) -> None:
+def test_it_shows_the_worker(flower: Flower, mode: Mode) -> None:
     [(name, worker)] = flower.get("/api/workers?refresh=1").items()
     assert name.startswith("worker-")
     assert [queue["name"] for queue in worker["active_queues"]] == ["replies"]
-    assert worker["stats"]["pool"]["implementation"].endswith(f"{Stack.usual_mode}:TaskPool")
+    assert worker["stats"]["pool"]["implementation"].endswith(f"{mode}:TaskPool")
     assert {"reply", "title", "summary"} <= set(worker["registered"])
 
 

@@ -10,7 +10,7 @@ from tests.support.http_client import Api, Session
 from tests.support.lan import Lan
 from tests.support.nginx import Nginx, address_of
 from tests.support.processes import eventually
-from tests.support.stack import Part, Stack
+from tests.support.stack import Mode, Part, Stack
 from tests.support.upstream import Gate, Hold, Script
 
 LONG = 60  # seconds of patience where somebody has to notice that nothing comes any more
@@ -52,11 +52,11 @@ class Site:
         return next(part.name for part in parts if part.host.address == address)
 
 
-@pytest.fixture(scope="module", params=["gevent", "eventlet"])
-def site(request: pytest.FixtureRequest, lan: Lan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def site(mode: Mode, lan: Lan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("hosts")
     environ = {"LEASE_SECONDS": "2", "SWEEP_SECONDS": "0.5", "TRUSTED_PROXIES": "1"}
-    with Stack(folder, webs=2, workers=2, mode=request.param, environ=environ, hosts=lan.host) as stack:
+    with Stack(folder, webs=2, workers=2, mode=mode, environ=environ, hosts=lan.host) as stack:
         nginx = Nginx(stack.webs, folder, lan.host("nginx"))
         nginx.start()
         try:

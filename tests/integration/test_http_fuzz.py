@@ -42,17 +42,17 @@ briefly = settings(
 )
 
 
-def ask_with(operation: Any, mode: GenerationMode) -> bool:
+def ask_with(operation: Any, kind: GenerationMode) -> bool:
     """Whether there is anything about it that could be wrong."""
     parts = (operation.path_parameters, operation.query, operation.body)
-    return mode is GenerationMode.POSITIVE or any(len(part) for part in parts)
+    return kind is GenerationMode.POSITIVE or any(len(part) for part in parts)
 
 
 ASKED = [
-    pytest.param(method, path, mode, id=f"{method} {path} {mode.value}")
+    pytest.param(method, path, kind, id=f"{method} {path} {kind.value}")
     for (method, path), operation in sorted(OPERATIONS.items())
-    for mode in GenerationMode
-    if (method, path) not in ENDLESS and ask_with(operation, mode)
+    for kind in GenerationMode
+    if (method, path) not in ENDLESS and ask_with(operation, kind)
 ]
 
 
@@ -71,15 +71,15 @@ def test_all_routes_are_asked() -> None:
     assert len(OPERATIONS) == sum(len(methods) for methods in document()["paths"].values())
 
 
-@pytest.mark.parametrize(("method", "path", "mode"), ASKED)
-def test_every_answer_is_as_the_document_says(stack: Stack, method: str, path: str, mode: GenerationMode) -> None:
+@pytest.mark.parametrize(("method", "path", "kind"), ASKED)
+def test_every_answer_is_as_the_document_says(stack: Stack, method: str, path: str, kind: GenerationMode) -> None:
     session = stack.session()
     url = stack.webs[0].url
     there = path_parameters(path, stack, session) if "{conversation_id}" in path else None
     for given_path in [None, there] if there else [None]:
 
         @briefly
-        @given(OPERATIONS[method, path].as_strategy(generation_mode=mode, path_parameters=given_path))
+        @given(OPERATIONS[method, path].as_strategy(generation_mode=kind, path_parameters=given_path))
         def is_as_it_says(case: Any) -> None:
             asking = stack.session() if (method, path) in ENDINGS else session
             if isinstance(case.body, dict) and isinstance(case.body.get("wait"), float):

@@ -31,34 +31,34 @@ def stream(api: Api, conversation_id: str, last_event_id: str | None = None) -> 
 
 
 @pytest.fixture
-def session(either: Stack) -> Session:
-    return either.session()
+def session(stack: Stack) -> Session:
+    return stack.session()
 
 
 # --- Waiting ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_reply_itself_if_it_is_there_in_time(either: Stack, session: Session) -> None:
-    api = either.api(session)
+def test_the_reply_itself_if_it_is_there_in_time(stack: Stack, session: Session) -> None:
+    api = stack.api(session)
     conversation_id = new_conversation(api)
-    text = either.secret_text()
+    text = stack.secret_text()
     answer = post(api, conversation_id, text, wait=20)
     assert answer.status_code == 200
     assert answer.json() == api.messages(conversation_id)[-1]
     assert (answer.json()["text"], answer.json()["status"]) == (f"You said: {text}", "done")
 
 
-def test_the_acknowledgement_if_it_is_not(either: Stack, session: Session) -> None:
-    api, gate, text = either.api(session), Gate(), either.secret_text()
+def test_the_acknowledgement_if_it_is_not(stack: Stack, session: Session) -> None:
+    api, gate, text = stack.api(session), Gate(), stack.secret_text()
     conversation_id = new_conversation(api)
-    either.model.answer(text, Script(["Half ", Hold(gate), "and half."]))
+    stack.model.answer(text, Script(["Half ", Hold(gate), "and half."]))
     client_id = uuid.uuid4().hex
     answer = post(api, conversation_id, text, client_id=client_id, wait=0.2)
     assert answer.status_code == 202
     assert answer.json().keys() >= {"conversation_id", "message_id", "turn_id", "seq", "position"}
     # The same again waits for the same reply, which comes only now, by way of another web process.
     with ThreadPoolExecutor() as pool:
-        other = either.api(session, web=1)
+        other = stack.api(session, web=1)
         again = pool.submit(post, other, conversation_id, text, client_id=client_id, wait=20)
         gate.wait_reached()
         gate.open()
@@ -67,7 +67,7 @@ def test_the_acknowledgement_if_it_is_not(either: Stack, session: Session) -> No
     # And once it is over there is nothing to wait for.
     assert post(api, conversation_id, text, client_id=client_id, wait=60).json() == again.result().json()
     assert post(api, conversation_id, text, client_id=client_id).json() == answer.json()
-    assert len(either.model.requests(text)) == 1
+    assert len(stack.model.requests(text)) == 1
 
 
 @pytest.mark.parametrize("wait", [-1, 60.5, "5", True, None, [], 1e300])
@@ -80,12 +80,12 @@ def test_a_wait_that_cannot_be_does_nothing(stack: Stack, wait: Any) -> None:
     assert api.messages(conversation_id) == []
 
 
-def test_many_wait_at_once(either: Stack, session: Session) -> None:
-    api, gate = either.api(session), Gate()
-    texts = [either.secret_text() for _ in range(40)]
+def test_many_wait_at_once(stack: Stack, session: Session) -> None:
+    api, gate = stack.api(session), Gate()
+    texts = [stack.secret_text() for _ in range(40)]
     conversations = [new_conversation(api) for _ in texts]
     for text in texts:
-        either.model.answer(text, Script(["Yes, ", Hold(gate), text]))
+        stack.model.answer(text, Script(["Yes, ", Hold(gate), text]))
     with ThreadPoolExecutor(len(texts)) as pool:
         waiting = [pool.submit(post, api, one, text, wait=60) for one, text in zip(conversations, texts, strict=True)]
         gate.wait_reached(len(texts), 30)
@@ -126,12 +126,12 @@ def test_stopped_and_deleted_while_somebody_waits(stack: Stack) -> None:
 # --- Server-sent events -----------------------------------------------------------------------------------------------
 
 
-def test_a_stream_has_the_events_of_the_socket(either: Stack, session: Session) -> None:
-    api, gate, text = either.api(session), Gate(), either.secret_text()
-    reply = either.secret_text("Lines\n\nand “quotes” 👋\r\n")
-    either.model.answer(text, Script([*words(reply)[:2], Hold(gate), *words(reply)[2:]]))
+def test_a_stream_has_the_events_of_the_socket(stack: Stack, session: Session) -> None:
+    api, gate, text = stack.api(session), Gate(), stack.secret_text()
+    reply = stack.secret_text("Lines\n\nand “quotes” 👋\r\n")
+    stack.model.answer(text, Script([*words(reply)[:2], Hold(gate), *words(reply)[2:]]))
     conversation_id = new_conversation(api)
-    client = either.client(session, web=1)
+    client = stack.client(session, web=1)
     client.open(conversation_id)
     with stream(api, conversation_id) as reader:
         headers = reader.answer.headers
@@ -157,15 +157,15 @@ def test_a_stream_has_the_events_of_the_socket(either: Stack, session: Session) 
     assert view.messages[-1]["text"] == reply
 
 
-def test_a_stream_goes_on_where_it_broke_off(either: Stack, session: Session) -> None:
-    api, gate, text = either.api(session), Gate(), either.secret_text()
-    either.model.answer(text, Script(["One ", "two ", Hold(gate), "three ", "four"]))
+def test_a_stream_goes_on_where_it_broke_off(stack: Stack, session: Session) -> None:
+    api, gate, text = stack.api(session), Gate(), stack.secret_text()
+    stack.model.answer(text, Script(["One ", "two ", Hold(gate), "three ", "four"]))
     conversation_id = new_conversation(api)
     with stream(api, conversation_id) as reader:
         post(api, conversation_id, text)
         before = reader.until(lambda event: event["type"] == "turn.delta")
     gate.wait_reached()
-    with stream(either.api(session, web=1), conversation_id, before[-1].id) as reader:
+    with stream(stack.api(session, web=1), conversation_id, before[-1].id) as reader:
         gate.open()
         after = reader.until(finished)
     sent = [event.data for event in before + after if event.name == "message"]
@@ -177,7 +177,7 @@ def test_a_stream_goes_on_where_it_broke_off(either: Stack, session: Session) ->
         assert (snapshot.name, snapshot.data["seq"]) == ("snapshot", sent[-1]["seq"])
         assert snapshot.data["snapshot"]["messages"] == api.messages(conversation_id)
     with stream(api, conversation_id, after[-1].id) as reader:
-        post(api, conversation_id, either.secret_text())
+        post(api, conversation_id, stack.secret_text())
         assert reader.next().data["seq"] == sent[-1]["seq"] + 1
 
 
@@ -189,32 +189,32 @@ def test_from_nowhere_there_is_a_snapshot(stack: Stack, last: str) -> None:
         assert reader.next().name == "snapshot"
 
 
-def test_a_stream_ends_with_its_conversation_or_session(either: Stack, session: Session) -> None:
-    api = either.api(session)
+def test_a_stream_ends_with_its_conversation_or_session(stack: Stack, session: Session) -> None:
+    api = stack.api(session)
     deleted, kept = new_conversation(api), new_conversation(api)
     with stream(api, deleted) as reader:
         reader.next()
-        assert either.api(session, web=1)("DELETE", f"/api/conversations/{deleted}").status_code == 204
+        assert stack.api(session, web=1)("DELETE", f"/api/conversations/{deleted}").status_code == 204
         assert [event.data["type"] for event in reader] == ["conversation.deleted"]
     assert api("GET", f"/api/conversations/{deleted}/events").status_code == 404
-    other = either.session()
-    assert either.api(other)("GET", f"/api/conversations/{kept}/events").status_code == 404
+    other = stack.session()
+    assert stack.api(other)("GET", f"/api/conversations/{kept}/events").status_code == 404
     with stream(api, kept) as reader:
         reader.next()
-        assert either.api(session, web=1)("DELETE", "/api/session").status_code == 204
+        assert stack.api(session, web=1)("DELETE", "/api/session").status_code == 204
         assert list(reader) == []
     assert api("GET", f"/api/conversations/{kept}/events").status_code == 401
 
 
-def test_a_reader_that_stalls_gets_all_it_missed(either: Stack, session: Session) -> None:
-    api, text = either.api(session), either.secret_text()
+def test_a_reader_that_stalls_gets_all_it_missed(stack: Stack, session: Session) -> None:
+    api, text = stack.api(session), stack.secret_text()
     # More than the server keeps for it and the network holds.
-    either.model.answer(text, Script(["x" * 100_000] * 50))
+    stack.model.answer(text, Script(["x" * 100_000] * 50))
     conversation_id = new_conversation(api)
     with stream(api, conversation_id) as reader:
         snapshot = reader.next()
         assert post(api, conversation_id, text, wait=60).status_code == 200
-        last = either.secret_text()
+        last = stack.secret_text()
         post(api, conversation_id, last, wait=20)
         view = View()
         view.load(snapshot.data)

@@ -22,7 +22,7 @@ from tests.support.clients import ChatClient, PythonClient, Refused
 from tests.support.http_client import Api, Session
 from tests.support.processes import eventually
 from tests.support.redis_server import RedisServer
-from tests.support.stack import Stack
+from tests.support.stack import Mode, Stack
 
 TURNS, TURNS_IP, SESSIONS_IP, CONNECTIONS_IP, WINDOW = 3, 5, 8, 3, 10
 EVENTS = 40
@@ -38,8 +38,8 @@ numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("limited"), webs=2, environ=LIMITS) as stack:
+def limited(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("limited"), webs=2, mode=mode, environ=LIMITS) as stack:
         yield stack
 
 

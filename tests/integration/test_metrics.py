@@ -1,6 +1,5 @@
 """GET /metrics, and the line on each turn in the log."""
 
-import json
 import re
 import signal
 import socket
@@ -10,24 +9,22 @@ from typing import Any
 
 import pytest
 import requests
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.documents import documented_metrics
 from tests.support.event_stream import EventReader
-from tests.support.processes import ROOT, eventually
-from tests.support.stack import Stack
+from tests.support.processes import eventually
+from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
 
 TOKEN = "planted-metrics-token"
-# Of a Prometheus metric that is made of several, what Prometheus itself calls them.
-ENDINGS = ("_total", "_bucket", "_sum", "_count")
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Of its own: figures are of all that happens."""
     environ = {"METRICS_TOKEN": TOKEN, "LOG_FORMAT": "json", "LLM_RETRIES": "1", "TRUSTED_PROXIES": "1"}
-    with Stack(tmp_path_factory.mktemp("metrics"), webs=2, environ=environ) as stack:
+    with Stack(tmp_path_factory.mktemp("metrics"), webs=2, mode=mode, environ=environ) as stack:
         stack.secrets.add(TOKEN)
         yield stack
         assert stack.leaks() == []
@@ -201,9 +198,9 @@ def test_the_token_is_asked_for(stack: Stack, headers: dict[str, str]) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthorized")
 
 
-def test_without_a_token_it_answers_its_own_machine_only(tmp_path: Path) -> None:
+def test_without_a_token_it_answers_its_own_machine_only(mode: Mode, tmp_path: Path) -> None:
     own = _own_address()
-    with Stack(tmp_path, workers=0, environ={"TRUSTED_PROXIES": "1"}) as stack:
+    with Stack(tmp_path, workers=0, mode=mode, environ={"TRUSTED_PROXIES": "1"}) as stack:
         url = f"{stack.webs[0].url}/metrics"
         assert requests.get(url, timeout=20).status_code == 200
         for headers in (
@@ -235,40 +232,17 @@ def families(stack: Stack) -> set[str]:
     return set(re.findall(r"^# TYPE (\w+)", text(stack), re.MULTILINE))
 
 
-def names_in(expression: str) -> set[str]:
-    return {name.removesuffix(ending) for name in re.findall(r"\bparley_\w+", expression) for ending in [_ending(name)]}
-
-
-def _ending(name: str) -> str:
-    return next((ending for ending in ENDINGS[1:] if name.endswith(ending)), "")
-
-
-def test_dashboard_and_alerts_ask_for_what_there_is(stack: Stack) -> None:
-    there = families(stack)
-    dashboard = json.loads((ROOT / "deploy" / "grafana" / "parley.json").read_text())
-    targets = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
-    alerts = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
-    assert len(targets) > 10
-    assert len(alerts) > 5
-    unknown = {name for expression in [*targets, *alerts] for name in names_in(expression)} - there
-    assert unknown == set()
-
-
-def test_the_scaling_that_the_document_shows_asks_for_what_there_is(stack: Stack) -> None:
-    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE | re.DOTALL)
-    scrape, scaler = map(yaml.safe_load, blocks)
-    assert [job["job_name"] for job in scrape["scrape_configs"]] == ["parley"]
-    assert scaler["kind"] == "ScaledObject"
-    queries = [trigger["metadata"]["query"] for trigger in scaler["spec"]["triggers"]]
-    assert {name for query in queries for name in names_in(query)} <= families(stack)
-
-
-def test_every_metric_is_documented_and_on_the_dashboard(stack: Stack) -> None:
-    documented = set(re.findall(r"^\| `(parley_\w+)", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
-    assert documented == families(stack)
-    dashboard = names_in((ROOT / "deploy" / "grafana" / "parley.json").read_text())
-    assert families(stack) - dashboard == set()
+def test_every_metric_and_label_is_documented(stack: Stack) -> None:
+    """tests/unit/test_monitoring.py holds dashboard and alerts against the document."""
+    documented = documented_metrics()
+    assert documented.keys() == families(stack)
+    told = {
+        (family.name, label)
+        for family in text_string_to_metric_families(text(stack))
+        for sample in family.samples
+        for label in sample.labels.keys() - {"le"}
+    }
+    assert told <= {(name.removesuffix("_total"), label) for name, labels in documented.items() for label in labels}
 
 
 # --- Logs -------------------------------------------------------------------------------------------------------------

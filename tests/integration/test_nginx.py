@@ -9,13 +9,13 @@ from tests.support.clients import make_client
 from tests.support.http_client import Api
 from tests.support.nginx import Nginx, address_of
 from tests.support.processes import eventually
-from tests.support.stack import Stack
+from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("nginx"), webs=2, environ={"TRUSTED_PROXIES": "1"}) as stack:
+def stack(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("nginx"), webs=2, mode=mode, environ={"TRUSTED_PROXIES": "1"}) as stack:
         yield stack
 
 

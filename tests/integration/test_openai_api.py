@@ -18,8 +18,8 @@ def sdk(stack: Stack, session: Session, web: int = 0) -> OpenAI:
 
 
 @pytest.fixture
-def session(either: Stack) -> Session:
-    return either.session()
+def session(stack: Stack) -> Session:
+    return stack.session()
 
 
 def deltas(events: list[Any]) -> str:
@@ -29,10 +29,10 @@ def deltas(events: list[Any]) -> str:
 # --- chat/completions -------------------------------------------------------------------------------------------------
 
 
-def test_a_completion(either: Stack, session: Session) -> None:
-    question, before, said = (either.secret_text() for _ in range(3))
-    either.model.answer(question, Script(["Fine, ", "thanks"], usage=(3, 4)))
-    answer = sdk(either, session).chat.completions.create(
+def test_a_completion(stack: Stack, session: Session) -> None:
+    question, before, said = (stack.secret_text() for _ in range(3))
+    stack.model.answer(question, Script(["Fine, ", "thanks"], usage=(3, 4)))
+    answer = sdk(stack, session).chat.completions.create(
         model="large",
         temperature=0.5,
         messages=[
@@ -46,7 +46,7 @@ def test_a_completion(either: Stack, session: Session) -> None:
     assert (answer.choices[0].finish_reason, answer.model) == ("stop", "large")
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (3, 4, 7)
-    asked = either.model.request(question)
+    asked = stack.model.request(question)
     assert asked.model == "large"
     assert [(one["role"], one["content"]) for one in asked.messages] == [
         ("system", "Be polite."),
@@ -55,15 +55,15 @@ def test_a_completion(either: Stack, session: Session) -> None:
         ("user", question),
     ]
     # It is a conversation like any other.
-    [conversation] = either.api(session).get("/api/conversations")["conversations"]
-    texts = [message["text"] for message in either.api(session).messages(conversation["id"])]
+    [conversation] = stack.api(session).get("/api/conversations")["conversations"]
+    texts = [message["text"] for message in stack.api(session).messages(conversation["id"])]
     assert texts == [before, said, question, "Fine, thanks"]
 
 
-def test_a_streamed_completion(either: Stack, session: Session) -> None:
-    question, gate = either.secret_text(), Gate()
-    either.model.answer(question, Script(["One ", Hold(gate), "“two” ", "👋"], usage=(3, 4)))
-    stream = sdk(either, session).chat.completions.create(
+def test_a_streamed_completion(stack: Stack, session: Session) -> None:
+    question, gate = stack.secret_text(), Gate()
+    stack.model.answer(question, Script(["One ", Hold(gate), "“two” ", "👋"], usage=(3, 4)))
+    stream = sdk(stack, session).chat.completions.create(
         model="chat/small",
         messages=[{"role": "user", "content": question}],
         stream=True,
@@ -79,10 +79,10 @@ def test_a_streamed_completion(either: Stack, session: Session) -> None:
     assert chunks[-1].usage.total_tokens == 7
 
 
-def test_a_completion_with_its_reasoning(either: Stack, session: Session) -> None:
-    client, question = sdk(either, session), either.secret_text()
+def test_a_completion_with_its_reasoning(stack: Stack, session: Session) -> None:
+    client, question = sdk(stack, session), stack.secret_text()
     thoughtful = Script([Reasoning("Let me "), Reasoning("see."), "Yes", "."])
-    either.model.answer(question, thoughtful, thoughtful)
+    stack.model.answer(question, thoughtful, thoughtful)
     messages: Any = [{"role": "user", "content": question}]
     message: Any = client.chat.completions.create(model="small", messages=messages).choices[0].message
     assert (message.reasoning_content, message.content) == ("Let me see.", "Yes.")
@@ -202,27 +202,49 @@ def test_the_same_key_asks_once(stack: Stack) -> None:
 # --- responses --------------------------------------------------------------------------------------------------------
 
 
-def test_a_response_and_the_next(either: Stack, session: Session) -> None:
-    client = sdk(either, session)
-    first_text, second_text = either.secret_text(), either.secret_text()
+def test_a_response_and_the_next(stack: Stack, session: Session) -> None:
+    client = sdk(stack, session)
+    first_text, second_text = stack.secret_text(), stack.secret_text()
     first = client.responses.create(model="large", instructions="Be kind.", input=first_text)
     assert (first.status, first.output_text) == ("completed", f"You said: {first_text}")
     assert client.responses.retrieve(first.id).output_text == first.output_text
     second = client.responses.create(model="large", input=second_text, previous_response_id=first.id)
     assert second.previous_response_id == first.id
-    sent = [one["content"] for one in either.model.request(second_text).messages]
+    sent = [one["content"] for one in stack.model.request(second_text).messages]
     assert sent == ["Be kind.", first_text, first.output_text, second_text]
     # From the first again: another branch.
-    third_text = either.secret_text()
+    third_text = stack.secret_text()
     client.responses.create(model="large", input=third_text, previous_response_id=first.id)
-    assert [one["content"] for one in either.model.request(third_text).messages][1:] == [*sent[1:3], third_text]
+    assert [one["content"] for one in stack.model.request(third_text).messages][1:] == [*sent[1:3], third_text]
 
 
-def test_a_streamed_response(either: Stack, session: Session) -> None:
-    text = either.secret_text()
-    reply = either.secret_text("Fine — “thanks” 👋\n\n")
-    either.model.answer(text, Script(words(reply), usage=(3, 4)))
-    with sdk(either, session).responses.stream(model="small", input=text) as stream:
+def test_instructions_on_the_way_are_for_that_answer_and_come_with_it_or_not_at_all(
+    stack: Stack, session: Session
+) -> None:
+    client = sdk(stack, session)
+    texts = [stack.secret_text() for _ in range(3)]
+    response = client.responses.create(model="large", instructions="Be kind.", input=texts[0])
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(
+            model="unheard-of", instructions="Be rude.", input="Hi", previous_response_id=response.id
+        )
+    for text, instructions in ((texts[1], "Be brief."), (texts[2], openai.omit)):
+        response = client.responses.create(
+            model="large", instructions=instructions, input=text, previous_response_id=response.id
+        )
+    first = [stack.model.request(text).messages[0]["content"] for text in texts]
+    assert first == ["Be kind.", "Be brief.", "Be kind."]
+    [conversation] = stack.api(session).get("/api/conversations")["conversations"]
+    assert conversation["system_prompt"] == "Be kind."
+    saved = stack.api(session).messages(conversation["id"])
+    assert [message["system_prompt"] for message in saved if message["role"] == "assistant"] == first
+
+
+def test_a_streamed_response(stack: Stack, session: Session) -> None:
+    text = stack.secret_text()
+    reply = stack.secret_text("Fine — “thanks” 👋\n\n")
+    stack.model.answer(text, Script(words(reply), usage=(3, 4)))
+    with sdk(stack, session).responses.stream(model="small", input=text) as stream:
         events: list[Any] = list(stream)
         final = stream.get_final_response()
     assert (final.output_text, final.status) == (reply, "completed")
@@ -244,19 +266,19 @@ def test_a_streamed_response(either: Stack, session: Session) -> None:
     assert numbers == sorted(set(numbers))
 
 
-def test_in_the_background_and_taken_up_at_the_exact_place(either: Stack, session: Session) -> None:
-    text, gate = either.secret_text(), Gate()
-    reply = either.secret_text("It goes on, “come what may” 👋, while nobody listens.")
+def test_in_the_background_and_taken_up_at_the_exact_place(stack: Stack, session: Session) -> None:
+    text, gate = stack.secret_text(), Gate()
+    reply = stack.secret_text("It goes on, “come what may” 👋, while nobody listens.")
     tokens = words(reply)
-    either.model.answer(text, Script([*tokens[:4], Hold(gate), *tokens[4:]]))
+    stack.model.answer(text, Script([*tokens[:4], Hold(gate), *tokens[4:]]))
     first: list[Any] = []
-    with sdk(either, session).responses.create(model="small", input=text, background=True, stream=True) as stream:
+    with sdk(stack, session).responses.create(model="small", input=text, background=True, stream=True) as stream:
         for event in stream:
             first.append(event)
             if deltas(first) == "".join(tokens[:4]):
                 break
     response_id, last = first[0].response.id, first[-1].sequence_number
-    other = sdk(either, session, web=1)
+    other = sdk(stack, session, web=1)
     assert other.responses.retrieve(response_id).status == "in_progress"
     with other.responses.retrieve(response_id, stream=True, starting_after=last) as stream:
         gate.open()
@@ -275,17 +297,17 @@ def test_in_the_background_and_taken_up_at_the_exact_place(either: Stack, sessio
         assert all(event.sequence_number > after for event in again)
         assert (again[-1].type, again[-1].sequence_number) == ("response.completed", numbers[-1])
     assert list(other.responses.retrieve(response_id, stream=True, starting_after=numbers[-1])) == []
-    assert len(either.model.requests(text)) == 1
+    assert len(stack.model.requests(text)) == 1
 
 
-def test_reasoning_in_the_background_taken_up_at_the_exact_place(either: Stack, session: Session) -> None:
-    text, gates = either.secret_text(), [Gate(), Gate()]
+def test_reasoning_in_the_background_taken_up_at_the_exact_place(stack: Stack, session: Session) -> None:
+    text, gates = stack.secret_text(), [Gate(), Gate()]
 
-    either.model.answer(
+    stack.model.answer(
         text,
         Script([Reasoning("Let me "), Hold(gates[0]), Reasoning("see."), "Yes", Hold(gates[1]), ", I think."]),
     )
-    client = sdk(either, session)
+    client = sdk(stack, session)
     told: list[Any] = []
     with client.responses.create(model="small", input=text, background=True, stream=True) as stream:
         for event in stream:
@@ -313,10 +335,10 @@ def test_reasoning_in_the_background_taken_up_at_the_exact_place(either: Stack, 
     assert ([part.text for part in thought.content], message.content[0].text) == (["Let me see."], "Yes, I think.")
     assert client.responses.retrieve(response_id).output == [thought, message]
     # It may be sent back, and is not sent on.
-    following = either.secret_text()
+    following = stack.secret_text()
     kept: Any = [{"role": "user", "content": text}, *told[-1].response.output, {"role": "user", "content": following}]
     assert client.responses.create(model="small", input=kept).output_text == f"You said: {following}"
-    assert [one["content"] for one in either.model.request(following).messages[1:]] == [
+    assert [one["content"] for one in stack.model.request(following).messages[1:]] == [
         text,
         "Yes, I think.",
         following,
@@ -346,9 +368,9 @@ def test_reasoning_that_another_worker_begins_anew(fragile: Stack) -> None:
     assert numbers == sorted(set(numbers))
 
 
-def test_cancelled(either: Stack, session: Session) -> None:
-    client, text, gate = sdk(either, session), either.secret_text(), Gate()
-    either.model.answer(text, Script(["So ", "far ", Hold(gate), "no further"]))
+def test_cancelled(stack: Stack, session: Session) -> None:
+    client, text, gate = sdk(stack, session), stack.secret_text(), Gate()
+    stack.model.answer(text, Script(["So ", "far ", Hold(gate), "no further"]))
     started = client.responses.create(model="small", input=text, background=True)
     assert started.status in {"queued", "in_progress"}
     with client.responses.retrieve(started.id, stream=True) as stream:
@@ -356,7 +378,7 @@ def test_cancelled(either: Stack, session: Session) -> None:
         for event in stream:
             events.append(event)
             if deltas(events) == "So far ":
-                cancelled = sdk(either, session, web=1).responses.cancel(started.id)
+                cancelled = sdk(stack, session, web=1).responses.cancel(started.id)
                 assert (cancelled.status, cancelled.output_text) == ("cancelled", "So far ")
     assert events[-1].type == "response.incomplete"
     assert events[-1].response.status == "cancelled"

@@ -11,10 +11,10 @@ from tests.support.upstream import Gate, Hold, Script
 
 
 @pytest.mark.parametrize("kind", ["python", "npm"])
-def test_quick_sends_are_taken_and_answered_in_order(either: Stack, kind: Kind) -> None:
-    client = either.client(kind=kind)
-    conversation_id = client.send(either.secret_text("begin"))["conversation_id"]
-    texts = [either.secret_text(f"number {number}") for number in range(15)]
+def test_quick_sends_are_taken_and_answered_in_order(stack: Stack, kind: Kind) -> None:
+    client = stack.client(kind=kind)
+    conversation_id = client.send(stack.secret_text("begin"))["conversation_id"]
+    texts = [stack.secret_text(f"number {number}") for number in range(15)]
     posted = [
         client.post("send_message", {"text": text, "client_id": uuid.uuid4().hex, "conversation_id": conversation_id})
         for text in texts
@@ -23,7 +23,7 @@ def test_quick_sends_are_taken_and_answered_in_order(either: Stack, kind: Kind) 
     assert [answer["ok"] for answer in answers] == [True] * 15, answers
     for answer in answers:
         client.wait_finished(answer["turn_id"])
-    saved = either.assert_saved_as_shown(client, conversation_id)
+    saved = stack.assert_saved_as_shown(client, conversation_id)
     assert [message["text"] for message in saved[2::2]] == texts
     assert [message["text"] for message in saved[3::2]] == [f"You said: {text}" for text in texts]
     assert [answer["seq"] for answer in answers] == sorted(answer["seq"] for answer in answers)
@@ -32,10 +32,10 @@ def test_quick_sends_are_taken_and_answered_in_order(either: Stack, kind: Kind) 
     assert client.gaps == 0
 
 
-def test_a_conversation_answers_one_at_a_time(either: Stack) -> None:
-    first, second, gate = either.secret_text(), either.secret_text(), Gate()
-    either.model.answer(first, Script(["Slow", Hold(gate), "ly."]))
-    client = either.client()
+def test_a_conversation_answers_one_at_a_time(stack: Stack) -> None:
+    first, second, gate = stack.secret_text(), stack.secret_text(), Gate()
+    stack.model.answer(first, Script(["Slow", Hold(gate), "ly."]))
+    client = stack.client()
     one = client.send(first)
     conversation_id = one["conversation_id"]
     client.wait_text(conversation_id, one["turn_id"], "Slow")
@@ -50,18 +50,18 @@ def test_a_conversation_answers_one_at_a_time(either: Stack) -> None:
     client.wait_finished(two["turn_id"])
     kinds = [(event["type"], event["turn_id"]) for event in client.received if event["type"].startswith("turn.")]
     assert kinds.index(("turn.finished", one["turn_id"])) < kinds.index(("turn.started", two["turn_id"]))
-    sent = either.model.request(second).messages
+    sent = stack.model.request(second).messages
     assert [message["content"] for message in sent[1:]] == [first, "Slowly.", second]
 
 
-def test_the_history_goes_upstream_in_order(either: Stack) -> None:
-    client = either.client()
-    first, second = either.secret_text(), either.secret_text()
+def test_the_history_goes_upstream_in_order(stack: Stack) -> None:
+    client = stack.client()
+    first, second = stack.secret_text(), stack.secret_text()
     for provider in ("chat", "responses"):
         conversation_id = client.send(first, provider=provider)["conversation_id"]
         answer = client.send(second, conversation_id, provider=provider)
         client.wait_finished(answer["turn_id"])
-        request = either.model.requests(second)[-1]
+        request = stack.model.requests(second)[-1]
         assert request.api == provider
         assert [(message["role"], message["content"]) for message in request.messages] == [
             ("system", "Be a tester's model."),
@@ -72,28 +72,28 @@ def test_the_history_goes_upstream_in_order(either: Stack) -> None:
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["new conversation", "existing conversation"])
-def test_the_same_client_id_again_changes_nothing(either: Stack, new: bool) -> None:
-    session = either.session()
-    client, elsewhere = either.client(session), either.client(session, web=1)
-    conversation_id = None if new else client.send(either.secret_text())["conversation_id"]
-    text, client_id = either.secret_text(), uuid.uuid4().hex
+def test_the_same_client_id_again_changes_nothing(stack: Stack, new: bool) -> None:
+    session = stack.session()
+    client, elsewhere = stack.client(session), stack.client(session, web=1)
+    conversation_id = None if new else client.send(stack.secret_text())["conversation_id"]
+    text, client_id = stack.secret_text(), uuid.uuid4().hex
     answer = client.send(text, conversation_id, client_id=client_id)
     in_flight = elsewhere.send(text, conversation_id, client_id=client_id)
     client.wait_finished(answer["turn_id"])
     afterwards = client.send(text, conversation_id, client_id=client_id)
     other_web = elsewhere.send(text, conversation_id, client_id=client_id)
-    other_text = elsewhere.send(either.secret_text(), conversation_id, client_id=client_id)
+    other_text = elsewhere.send(stack.secret_text(), conversation_id, client_id=client_id)
     client.disconnect()
-    client.connect(either.webs[1].url)
+    client.connect(stack.webs[1].url)
     reconnected = client.send(text, conversation_id, client_id=client_id)
     assert [in_flight, afterwards, other_web, other_text, reconnected] == [answer] * 5
 
     client.open(answer["conversation_id"])
-    saved = either.assert_saved_as_shown(client, answer["conversation_id"])
+    saved = stack.assert_saved_as_shown(client, answer["conversation_id"])
     assert [message["text"] for message in saved[-2:]] == [text, f"You said: {text}"]
     assert len(saved) == (2 if new else 4)
     assert len(client.do("list_conversations")["conversations"]) == 1
-    assert len(either.model.requests(text)) == 1
+    assert len(stack.model.requests(text)) == 1
 
 
 def test_a_client_id_counts_for_its_own_conversation_and_session_only(stack: Stack) -> None:

@@ -21,7 +21,6 @@ from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
 
 LONG = 40  # seconds of patience where a process starts, a lease ends and a sweep follows
-MODES: list[Mode] = ["gevent", "eventlet"]
 
 
 def begun(stack: Stack, client: ChatClient) -> tuple[str, str, str, Gate]:
@@ -69,11 +68,11 @@ def test_remote_control_outlives_its_connection(fragile: Stack) -> None:
 # --- Redis ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=MODES)
-def unswept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def unswept(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Where nothing but its hint gets a turn answered soon."""
     environ = {"LEASE_SECONDS": "2", "SWEEP_SECONDS": "60"}
-    with Stack(tmp_path_factory.mktemp("unswept"), webs=2, mode=request.param, environ=environ) as stack:
+    with Stack(tmp_path_factory.mktemp("unswept"), webs=2, mode=mode, environ=environ) as stack:
         yield stack
 
 
@@ -91,6 +90,8 @@ def test_a_redis_that_is_full_holds_up_what_runs_and_loses_nothing(unswept: Stac
     assert refused["retry_after"] > 0
     begun = requests.post(f"{unswept.webs[0].url}/api/sessions", json={"name": "Ada"}, timeout=20)
     assert (begun.status_code, begun.json()["error"]["code"]) == (503, "unavailable")
+    ready = requests.get(f"{unswept.webs[0].url}/readyz", timeout=20)
+    assert (ready.status_code, ready.json()["redis"]) == (503, "refuses writes")
     gate.open()
     unswept.model.request(text).wait_ended()
     unswept.redis.client.config_set("maxmemory", 0)
@@ -184,12 +185,12 @@ class WithBroker:
     broker: RedisServer
 
 
-@pytest.fixture(scope="module", params=MODES)
-def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithBroker]:
+@pytest.fixture(scope="module")
+def parts(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithBroker]:
     folder = tmp_path_factory.mktemp("broker")
     with RedisServer(folder / "broker") as broker:
         environ = {"LEASE_SECONDS": "2", "SWEEP_SECONDS": "0.5", "CELERY_BROKER_URL": broker.url}
-        with Stack(folder, mode=request.param, environ=environ) as stack:
+        with Stack(folder, mode=mode, environ=environ) as stack:
             yield WithBroker(stack, broker)
 
 

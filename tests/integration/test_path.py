@@ -14,12 +14,12 @@ ACKNOWLEDGED = {"conversation_id", "message_id", "turn_id", "seq", "position"}
 
 @pytest.mark.parametrize("kind", ["python", "npm"])
 @pytest.mark.parametrize("provider", ["chat", "responses"])
-def test_a_message_is_answered(either: Stack, kind: Kind, provider: str) -> None:
-    text, gate = either.secret_text("How are you?"), Gate()
-    reply = either.secret_text("Fine, “thank you” 👋 —\n\n```\n</script>\\u0000\n```")
+def test_a_message_is_answered(stack: Stack, kind: Kind, provider: str) -> None:
+    text, gate = stack.secret_text("How are you?"), Gate()
+    reply = stack.secret_text("Fine, “thank you” 👋 —\n\n```\n</script>\\u0000\n```")
     tokens = words(reply)
-    either.model.answer(text, Script([*tokens[:2], Hold(gate), *tokens[2:]], usage=(3, 14)))
-    client = either.client(kind=kind)
+    stack.model.answer(text, Script([*tokens[:2], Hold(gate), *tokens[2:]], usage=(3, 14)))
+    client = stack.client(kind=kind)
 
     answer = client.send(text, provider=provider)
     conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
@@ -64,20 +64,20 @@ def test_a_message_is_answered(either: Stack, kind: Kind, provider: str) -> None
     assert (saved["turn_id"], saved["provider"], saved["model"]) == (turn_id, provider, model)
     assert saved["usage"] == finished["usage"]
     assert saved["versions"] == [saved["id"]]
-    assert either.assert_saved_as_shown(client, conversation_id) == [created["message"], saved]
-    assert len(either.model.requests(text)) == 1
+    assert stack.assert_saved_as_shown(client, conversation_id) == [created["message"], saved]
+    assert len(stack.model.requests(text)) == 1
 
-    request = either.model.request(text)
+    request = stack.model.request(text)
     assert (request.api, request.model) == (provider, model)
     assert request.body["stream"] is True
 
 
-def test_a_chat_goes_on(either: Stack) -> None:
-    client = either.client()
-    first = client.talk(either.secret_text())
+def test_a_chat_goes_on(stack: Stack) -> None:
+    client = stack.client()
+    first = client.talk(stack.secret_text())
     conversation_id = client.received[0]["conversation_id"]
-    second = client.talk(either.secret_text(), conversation_id)
-    saved = either.assert_saved_as_shown(client, conversation_id)
+    second = client.talk(stack.secret_text(), conversation_id)
+    saved = stack.assert_saved_as_shown(client, conversation_id)
     assert [message["id"] for message in saved[1::2]] == [first["id"], second["id"]]
     assert [message["parent_id"] for message in saved] == [None, *(message["id"] for message in saved[:-1])]
     assert client.gaps == 0
@@ -128,17 +128,17 @@ def test_messages_come_in_pages(stack: Stack) -> None:
     assert pages == [whole[:2], whole[2:]]
 
 
-def test_a_long_reply_arrives_whole(either: Stack) -> None:
-    text = either.secret_text("Write a book.")
+def test_a_long_reply_arrives_whole(stack: Stack) -> None:
+    text = stack.secret_text("Write a book.")
     tokens = [f"word {number} 🎈 " for number in range(5_000)]
-    either.model.answer(text, Script(tokens))
-    client = either.client()
+    stack.model.answer(text, Script(tokens))
+    client = stack.client()
     reply = client.talk(text)
     assert reply["text"] == "".join(tokens)
     deltas = [event["text"] for event in client.received if event["type"] == "turn.delta"]
     assert "".join(deltas) == reply["text"]
     assert client.gaps == 0
-    either.assert_saved_as_shown(client, client.received[0]["conversation_id"])
+    stack.assert_saved_as_shown(client, client.received[0]["conversation_id"])
 
 
 def test_the_sockets_of_a_session_hear_of_its_activity(stack: Stack) -> None:

@@ -9,16 +9,16 @@ from tests.support.view import View
 
 
 @pytest.mark.parametrize("kind", ["python", "npm"])
-def test_a_second_tab_opened_in_mid_reply_shows_all_of_it(either: Stack, kind: Kind) -> None:
-    text, gate = either.secret_text(), Gate()
-    either.model.answer(text, Script(["Once ", "upon ", Hold(gate), "a ", "time."]))
-    session = either.session()
-    first = either.client(session)
+def test_a_second_tab_opened_in_mid_reply_shows_all_of_it(stack: Stack, kind: Kind) -> None:
+    text, gate = stack.secret_text(), Gate()
+    stack.model.answer(text, Script(["Once ", "upon ", Hold(gate), "a ", "time."]))
+    session = stack.session()
+    first = stack.client(session)
     answer = first.send(text)
     conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
     first.wait_text(conversation_id, turn_id, "Once upon ")
 
-    second = either.client(session, web=1, kind=kind)
+    second = stack.client(session, web=1, kind=kind)
     opened = second.open(conversation_id)
     snapshot = opened["snapshot"]
     assert snapshot["more"] is False
@@ -35,18 +35,18 @@ def test_a_second_tab_opened_in_mid_reply_shows_all_of_it(either: Stack, kind: K
     gate.open()
     for client in (first, second):
         assert client.wait_finished(turn_id)["message"]["text"] == "Once upon a time."
-        either.assert_saved_as_shown(client, conversation_id)
+        stack.assert_saved_as_shown(client, conversation_id)
         assert client.gaps == 0
     later = [event["text"] for event in second.received if event["type"] == "turn.delta"]
     assert "".join(later) == "a time."
 
 
 @pytest.mark.parametrize("kind", ["python", "npm"])
-def test_a_reconnection_in_mid_reply_brings_exactly_what_was_missed(either: Stack, kind: Kind) -> None:
-    text, first_gate, second_gate = either.secret_text(), Gate(), Gate()
-    either.model.answer(text, Script(["One ", Hold(first_gate), "two ", Hold(second_gate), "three."]))
-    session = either.session()
-    client, watcher = either.client(session, kind=kind), either.client(session, web=1)
+def test_a_reconnection_in_mid_reply_brings_exactly_what_was_missed(stack: Stack, kind: Kind) -> None:
+    text, first_gate, second_gate = stack.secret_text(), Gate(), Gate()
+    stack.model.answer(text, Script(["One ", Hold(first_gate), "two ", Hold(second_gate), "three."]))
+    session = stack.session()
+    client, watcher = stack.client(session, kind=kind), stack.client(session, web=1)
     answer = client.send(text)
     conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
     watcher.open(conversation_id)
@@ -56,23 +56,23 @@ def test_a_reconnection_in_mid_reply_brings_exactly_what_was_missed(either: Stac
 
     first_gate.open()
     watcher.wait_text(conversation_id, turn_id, "One two ")
-    client.connect(either.webs[1].url)
+    client.connect(stack.webs[1].url)
     opened = client.open(conversation_id)
     assert "snapshot" not in opened
     assert [event["seq"] for event in opened["events"]] == list(range(before + 1, opened["seq"] + 1))
     assert [event["text"] for event in opened["events"]] == ["two "]
     second_gate.open()
     assert client.wait_finished(turn_id)["message"]["text"] == "One two three."
-    either.assert_saved_as_shown(client, conversation_id)
+    stack.assert_saved_as_shown(client, conversation_id)
     assert client.gaps == 0
     assert client.view(conversation_id).snapshots == 0
 
 
-def test_a_reconnection_after_the_reply_brings_the_same_state(either: Stack) -> None:
-    text, gate = either.secret_text(), Gate()
-    either.model.answer(text, Script(["Half ", Hold(gate), "and half."]))
-    session = either.session()
-    client, watcher = either.client(session), either.client(session, web=1)
+def test_a_reconnection_after_the_reply_brings_the_same_state(stack: Stack) -> None:
+    text, gate = stack.secret_text(), Gate()
+    stack.model.answer(text, Script(["Half ", Hold(gate), "and half."]))
+    session = stack.session()
+    client, watcher = stack.client(session), stack.client(session, web=1)
     answer = client.send(text)
     conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
     watcher.open(conversation_id)
@@ -80,10 +80,10 @@ def test_a_reconnection_after_the_reply_brings_the_same_state(either: Stack) -> 
     client.disconnect()
     gate.open()
     watcher.wait_finished(turn_id)
-    watcher.talk(either.secret_text(), conversation_id)
-    client.connect(either.webs[1].url)
+    watcher.talk(stack.secret_text(), conversation_id)
+    client.connect(stack.webs[1].url)
     client.open(conversation_id)
-    assert len(either.assert_saved_as_shown(client, conversation_id)) == 4
+    assert len(stack.assert_saved_as_shown(client, conversation_id)) == 4
     assert client.view(conversation_id).turns == {}
     # And with nothing missed there is nothing to bring.
     assert client.open(conversation_id)["events"] == []

@@ -10,11 +10,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 import redis
+
+from tests.support.ports import ClosedPort, free_port
+from tests.support.replicated_redis import ReplicatedRedis
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,13 +148,6 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def port() -> int:
     return free_port()
@@ -208,9 +205,11 @@ def test_a_taken_port_is_named_before_anything_starts(start: Start, port: int) -
     assert "Starting" not in run.output
 
 
-def test_bad_settings_are_all_named_before_anything_starts(start: Start) -> None:
-    run = start(FLUSH_MS="often", ASYNC_MODE="twisted")
+@pytest.mark.parametrize("providers", [PROVIDER, ""])
+def test_bad_settings_are_all_named_before_anything_starts(start: Start, providers: str) -> None:
+    run = start(FLUSH_MS="often", ASYNC_MODE="twisted", PROVIDERS=providers)
     assert run.exit_code() == 1
+    assert "provider" not in run.output
     assert "FLUSH_MS" in run.output
     assert "ASYNC_MODE" in run.output
     assert "Starting" not in run.output
@@ -224,6 +223,15 @@ def test_an_unreachable_redis_is_named_without_its_password(start: Start) -> Non
         assert run.exit_code() == 1
     assert f"The Redis at {where} cannot be used" in run.output
     assert "secret" not in run.output
+
+
+def test_a_redis_is_found_by_any_of_its_sentinels(start: Start, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with ReplicatedRedis(tmp_path_factory.mktemp("replicated")) as redis, closing(ClosedPort()) as closed:
+        url = redis.url.replace("://", f"://127.0.0.1:{closed.number},")
+        unknown = start(REDIS_URL=url.replace("/parley", "/other"))
+        assert unknown.exit_code() == 1
+        assert "cannot be used: No master found for 'other'" in unknown.output
+        start(REDIS_URL=url).wait_until_ready()
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])

@@ -14,21 +14,21 @@ from tests.support.clients import Refused
 from tests.support.http_client import Api, Session
 from tests.support.model import API_KEY
 from tests.support.processes import eventually
-from tests.support.stack import SECRET_KEY, Stack
+from tests.support.stack import SECRET_KEY, Mode, Stack
 from tests.support.upstream import Drop, Failure, Raw, Script
 
 
-def test_nothing_that_is_private_is_logged(either: Stack) -> None:
-    session = either.session()
-    client, api = either.client(session), either.api(session)
-    text = either.secret_text("Between you and me")
+def test_nothing_that_is_private_is_logged(stack: Stack) -> None:
+    session = stack.session()
+    client, api = stack.client(session), stack.api(session)
+    text = stack.secret_text("Between you and me")
     private = text.rpartition(" ")[2]
-    either.model.answer(f"{text} 401", Script.error(401, f"Incorrect API key provided: {API_KEY}; {text}"))
-    either.model.answer(f"{text} 400", *[Script.error(400, f"{API_KEY} cannot do {text}")] * 2)
-    either.model.answer(f"{text} 500", *[Script.error(500, f"{API_KEY} failed at {text}")] * 2)
-    either.model.answer(f"{text} drop", Script([text, Drop(reset=True)]))
-    either.model.answer(f"{text} fail", Script([text, Failure(f"{API_KEY} {text}")]))
-    either.model.answer(f"{text} raw", *[Script([Raw(f"data: {{{text} {API_KEY}\n\n".encode())])] * 2)
+    stack.model.answer(f"{text} 401", Script.error(401, f"Incorrect API key provided: {API_KEY}; {text}"))
+    stack.model.answer(f"{text} 400", *[Script.error(400, f"{API_KEY} cannot do {text}")] * 2)
+    stack.model.answer(f"{text} 500", *[Script.error(500, f"{API_KEY} failed at {text}")] * 2)
+    stack.model.answer(f"{text} drop", Script([text, Drop(reset=True)]))
+    stack.model.answer(f"{text} fail", Script([text, Failure(f"{API_KEY} {text}")]))
+    stack.model.answer(f"{text} raw", *[Script([Raw(f"data: {{{text} {API_KEY}\n\n".encode())])] * 2)
     for case in ("ok", "401", "400", "500", "drop", "fail", "raw"):
         for provider in ("chat", "responses"):
             answer = client.send(f"{text} {case}", provider=provider)
@@ -41,7 +41,7 @@ def test_nothing_that_is_private_is_logged(either: Stack) -> None:
         (private, {"text": text}),
     ]:
         client.ask(name, payload)
-    with either.raw(session) as raw:
+    with stack.raw(session) as raw:
         for frame in (f'42["send_message",{{"text":"{text}', f"4{text}", f'451-["{text}"]'):
             raw.send(frame)
         raw.works()
@@ -52,21 +52,21 @@ def test_nothing_that_is_private_is_logged(either: Stack) -> None:
     client.disconnect()
     with pytest.raises(Refused):
         client.connect(auth={"token": session.token[:-1] + "%"})
-    Api(either.webs[0].url)("GET", "/api/session", headers={"Cookie": f"parley_session={session.token}; {text}"})
+    Api(stack.webs[0].url)("GET", "/api/session", headers={"Cookie": f"parley_session={session.token}; {text}"})
     told = str([event for event in client.received if event["type"] in {"turn.finished", "turn.retrying"}])
     assert "error" in told
     assert not any(secret in told for secret in (API_KEY, SECRET_KEY, session.token))
     rotated = api("POST", "/api/session/rotate").json()["token"]
-    either.secrets.add(rotated)
-    fresh = either.client(Session(session.id, rotated))
-    fresh.talk(either.secret_text())  # whoever logs late has done so by now
-    assert any(either.logs().values())
-    assert either.leaks() == []
+    stack.secrets.add(rotated)
+    fresh = stack.client(Session(session.id, rotated))
+    fresh.talk(stack.secret_text())  # whoever logs late has done so by now
+    assert any(stack.logs().values())
+    assert stack.leaks() == []
 
 
-def test_celery_s_messages_name_a_turn_and_nothing_else(tmp_path: Path) -> None:
+def test_celery_s_messages_name_a_turn_and_nothing_else(mode: Mode, tmp_path: Path) -> None:
     """Flower shows a task's arguments."""
-    with Stack(tmp_path, workers=0) as stack:
+    with Stack(tmp_path, workers=0, mode=mode) as stack:
         text = stack.secret_text()
         session = stack.session(name=text[:40])
         answer = stack.client(session).send(text)

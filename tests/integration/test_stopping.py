@@ -37,10 +37,10 @@ def assert_stopped(stack: Stack, client: ChatClient, tab: ChatClient, turn_id: s
         assert (one.view(conversation_id).turns, one.gaps) == ({}, 0)
 
 
-def test_a_waiting_turn_is_stopped_from_another_tab(either: Stack) -> None:
-    client, tab = two_tabs(either)
-    first, unwanted, gate = either.secret_text(), either.secret_text(), Gate()
-    either.model.answer(first, Script(["Some ", Hold(gate), "text."]))
+def test_a_waiting_turn_is_stopped_from_another_tab(stack: Stack) -> None:
+    client, tab = two_tabs(stack)
+    first, unwanted, gate = stack.secret_text(), stack.secret_text(), Gate()
+    stack.model.answer(first, Script(["Some ", Hold(gate), "text."]))
     running = client.send(first)
     conversation_id = running["conversation_id"]
     waiting = client.send(unwanted, conversation_id)["turn_id"]
@@ -48,58 +48,58 @@ def test_a_waiting_turn_is_stopped_from_another_tab(either: Stack) -> None:
     assert stop(tab, conversation_id, waiting) == "stopped"
     gate.open()
     assert tab.wait_finished(running["turn_id"])["message"]["text"] == "Some text."
-    assert_stopped(either, client, tab, waiting, "")
-    assert either.model.requests(unwanted) == []
+    assert_stopped(stack, client, tab, waiting, "")
+    assert stack.model.requests(unwanted) == []
 
 
 @pytest.mark.parametrize("headers", [False, True], ids=["before the answer", "before the first token"])
-def test_a_turn_without_text_is_stopped_from_another_tab(either: Stack, headers: bool) -> None:
-    client, tab = two_tabs(either)
-    text, hold = either.secret_text(), Hold(Gate())
-    either.model.answer(text, Script([hold]) if headers else Script(before_headers=[hold]))
+def test_a_turn_without_text_is_stopped_from_another_tab(stack: Stack, headers: bool) -> None:
+    client, tab = two_tabs(stack)
+    text, hold = stack.secret_text(), Hold(Gate())
+    stack.model.answer(text, Script([hold]) if headers else Script(before_headers=[hold]))
     answer = client.send(text)
     hold.gate.wait_reached()
     tab.open(answer["conversation_id"])
     assert stop(tab, answer["conversation_id"], answer["turn_id"]) == "stopped"
-    either.model.request(text).wait_closed()
-    assert_stopped(either, client, tab, answer["turn_id"], "")
+    stack.model.request(text).wait_closed()
+    assert_stopped(stack, client, tab, answer["turn_id"], "")
 
 
-def test_a_turn_that_waits_to_be_tried_again_is_stopped_from_another_tab(either: Stack) -> None:
-    client, tab = two_tabs(either)
-    text = either.secret_text()
-    either.model.answer(text, Script.error(429, headers={"retry-after": "3"}))
+def test_a_turn_that_waits_to_be_tried_again_is_stopped_from_another_tab(stack: Stack) -> None:
+    client, tab = two_tabs(stack)
+    text = stack.secret_text()
+    stack.model.answer(text, Script.error(429, headers={"retry-after": "3"}))
     answer = client.send(text)
     client.wait_event("turn.retrying", turn_id=answer["turn_id"], delay=3)
     tab.open(answer["conversation_id"])
     assert stop(tab, answer["conversation_id"], answer["turn_id"]) == "stopped"
-    assert_stopped(either, client, tab, answer["turn_id"], "")
+    assert_stopped(stack, client, tab, answer["turn_id"], "")
 
     def said() -> list[str]:
-        lines = (line for log in either.logs().values() for line in log.splitlines())
+        lines = (line for log in stack.logs().values() for line in log.splitlines())
         return [line for line in lines if "turn over" in line and answer["turn_id"] in line]
 
     [line] = eventually(said, "it is dropped")
     assert "outcome=stopped" in line
-    assert len(either.model.requests(text)) == 1
+    assert len(stack.model.requests(text)) == 1
 
 
-def test_a_reply_is_stopped_over_http_by_many_at_once(either: Stack) -> None:
-    client, tab = two_tabs(either)
-    text, hold = either.secret_text(), Hold(Gate())
-    either.model.answer(text, Script(["Some ", "text ", hold, "that nobody wants."]))
+def test_a_reply_is_stopped_over_http_by_many_at_once(stack: Stack) -> None:
+    client, tab = two_tabs(stack)
+    text, hold = stack.secret_text(), Hold(Gate())
+    stack.model.answer(text, Script(["Some ", "text ", hold, "that nobody wants."]))
     answer = client.send(text)
     conversation_id, turn_id = answer["conversation_id"], answer["turn_id"]
     client.wait_text(conversation_id, turn_id, "Some text ")
     tab.open(conversation_id)
     ids = {"conversation_id": conversation_id, "turn_id": turn_id}
     posted = [one.post("stop_turn", ids) for one in (client, tab, client, tab)]
-    by_http = either.api(client.session, web=1)("POST", f"/api/conversations/{conversation_id}/turns/{turn_id}/stop")
+    by_http = stack.api(client.session, web=1)("POST", f"/api/conversations/{conversation_id}/turns/{turn_id}/stop")
     assert (by_http.status_code, by_http.json()) == (200, {"status": "stopped"})
     assert [one.wait() for one in posted] == [{"ok": True, "status": "stopped"}] * 4
-    either.model.request(text).wait_closed()
+    stack.model.request(text).wait_closed()
     hold.gate.open()
-    assert_stopped(either, client, tab, turn_id, "Some text ")
+    assert_stopped(stack, client, tab, turn_id, "Some text ")
 
 
 def begun(stack: Stack, client: ChatClient, tab: ChatClient, *rest: str | Hold) -> tuple[str, str, str]:

@@ -9,10 +9,10 @@ from tests.support.processes import PATIENCE
 from tests.support.stack import Stack
 
 
-def test_each_state_of_a_task_is_told(either: Stack) -> None:
-    flower = Celery(broker=either.redis.url)
+def test_each_state_of_a_task_is_told(stack: Stack) -> None:
+    flower = Celery(broker=stack.redis.url)
     told: list[dict[str, object]] = []
-    text = either.secret_text()
+    text = stack.secret_text()
 
     with (
         flower.connection_for_read() as channel,
@@ -27,7 +27,7 @@ def test_each_state_of_a_task_is_told(either: Stack) -> None:
                     connection.drain_events(timeout=1)
 
         hear("worker-heartbeat")  # it listens
-        assert either.client().talk(text)["status"] == "done"
+        assert stack.client().talk(text)["status"] == "done"
         hear("task-succeeded")
     tasks = [event for event in told if str(event["type"]).startswith("task-")]
     assert [event["type"] for event in tasks] == ["task-received", "task-started", "task-succeeded"]

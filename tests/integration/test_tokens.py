@@ -42,8 +42,8 @@ def test_no_live_token_no_connection(stack: Stack, auth: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["python", "npm"])
-def test_both_clients_are_told_why(either: Stack, kind: Kind) -> None:
-    client = either.client(kind=kind, connect=False)
+def test_both_clients_are_told_why(stack: Stack, kind: Kind) -> None:
+    client = stack.client(kind=kind, connect=False)
     with pytest.raises(Refused) as refused:
         client.connect(auth={"token": FORGED})
     assert refused.value.data["code"] == "unauthorized"
@@ -193,16 +193,16 @@ def test_a_friendly_origin_may(stack: Stack) -> None:
     "origin",
     [FOREIGN, "null", "http://127.0.0.1", "https://friend.example.com.evil.example", "http://friend.example.com"],
 )
-def test_a_foreign_page_opens_no_socket(either: Stack, origin: str) -> None:
+def test_a_foreign_page_opens_no_socket(stack: Stack, origin: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        RawSocket(either.webs[0].url, headers={"Origin": origin})
+        RawSocket(stack.webs[0].url, headers={"Origin": origin})
     assert refused.value.response.status_code in {400, 403}
 
 
-def test_own_and_friendly_pages_open_sockets(either: Stack) -> None:
-    session = either.session()
-    for origin in (either.webs[0].url, FRIEND):
-        with RawSocket(either.webs[0].url, headers={"Origin": origin}).log_in(session.token) as raw:
+def test_own_and_friendly_pages_open_sockets(stack: Stack) -> None:
+    session = stack.session()
+    for origin in (stack.webs[0].url, FRIEND):
+        with RawSocket(stack.webs[0].url, headers={"Origin": origin}).log_in(session.token) as raw:
             assert raw.works()
 
 

@@ -26,11 +26,8 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
-@pytest.fixture(scope="module", params=["gevent", "eventlet"])
-def traced(
-    request: pytest.FixtureRequest, collector: Collector, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    mode: Mode = request.param
+@pytest.fixture(scope="module")
+def traced(mode: Mode, collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
@@ -39,7 +36,7 @@ def traced(
         "LEASE_SECONDS": "2",
         "LOG_FORMAT": "json",
     }
-    with Stack(tmp_path_factory.mktemp(f"traces-{mode}"), mode=mode, environ=environ) as stack:
+    with Stack(tmp_path_factory.mktemp("traces"), mode=mode, environ=environ) as stack:
         yield stack
         assert stack.leaks() == []
         sent = b"".join(collector.bodies)
@@ -166,7 +163,6 @@ def test_what_fails_is_marked_and_a_stop_is_no_failure(traced: Stack, collector:
     assert not call.failed
 
 
-@pytest.mark.parametrize("mode", ["gevent", "eventlet"])
 def test_a_process_that_ends_sends_what_it_has(collector: Collector, mode: Mode, tmp_path: Path) -> None:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "3600000"}
     with Stack(tmp_path, mode=mode, environ=environ) as stack:
@@ -178,10 +174,10 @@ def test_a_process_that_ends_sends_what_it_has(collector: Collector, mode: Mode,
         trace_of(collector, turn_id, "event send_message", "task reply", "chat small")
 
 
-def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
+def test_a_collector_that_is_away_holds_nothing_up(mode: Mode, tmp_path: Path) -> None:
     with closing(ClosedPort()) as closed:
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{closed.number}"}
-        with Stack(tmp_path, environ=environ) as stack:
+        with Stack(tmp_path, mode=mode, environ=environ) as stack:
             client = stack.client()
             assert client.talk(stack.secret_text())["status"] == "done"
             for part in (*stack.workers, *stack.webs):

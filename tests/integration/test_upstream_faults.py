@@ -80,10 +80,9 @@ class Asked:
         assert self.client.gaps == 0
 
 
-@pytest.fixture(scope="module", params=["gevent", "eventlet"])
-def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    mode: Mode = request.param
-    with Stack(tmp_path_factory.mktemp(f"upstream-{mode}"), mode=mode, environ=HASTY) as stack:
+@pytest.fixture(scope="module")
+def asked(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    with Stack(tmp_path_factory.mktemp("upstream"), mode=mode, environ=HASTY) as stack:
         client, cases = stack.client(), {}
         answers = {case: [script] for case, script in PASSING.items()}
         answers |= {case: scripts for case, (scripts, *_) in LASTING.items()}

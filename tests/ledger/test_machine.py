@@ -771,7 +771,7 @@ def _reply_id(turn: Turn | None) -> str | None:
     return turn.reply["id"] if turn and turn.reply else None
 
 
-@pytest.mark.timeout(0 if EXAMPLES else 240)
+@pytest.mark.timeout(0 if EXAMPLES else 600)
 def test_whatever_happens(redis: Redis, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(owners, "SNAPSHOT_MESSAGES", SNAPSHOT_MESSAGES)
     monkeypatch.setattr(owners, "MAX_TAIL_EVENTS", MAX_TAIL_EVENTS)

@@ -1,27 +1,45 @@
 """Ports for servers that may be killed and started again on the same one."""
 
+import itertools
 import random
 import socket
+from collections.abc import Iterator
 
 # Below the range from which the kernel takes ports for outgoing connections, so that none of those takes one meanwhile.
-_RANGE = (10_000, 32_000)
-_given: set[int] = set()
+_RANGE = range(10_000, 32_000)
+_BLOCK = 200
+
+
+def _blocks() -> Iterator[range]:
+    """Ports that are of no other process of the tests: who has a block holds its first port, for UDP, till it ends."""
+    starts = list(_RANGE[::_BLOCK])
+    random.shuffle(starts)
+    for start in starts:
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", start))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        yield range(start, start + _BLOCK)
+    raise RuntimeError("no free port was found")
+
+
+_claims: list[socket.socket] = []
+_ports = itertools.chain.from_iterable(_blocks())
 
 
 def free_port() -> int:
     """One that nobody uses; never the same one twice in this process."""
-    for _ in range(1000):
-        port = random.randrange(*_RANGE)
-        if port in _given:
-            continue
+    for port in _ports:
         with socket.socket() as sock:
             try:
                 sock.bind(("0.0.0.0", port))
             except OSError:
                 continue
-        _given.add(port)
         return port
-    raise RuntimeError("no free port was found")
+    raise AssertionError
 
 
 class ClosedPort:

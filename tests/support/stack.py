@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import requests
 
@@ -72,20 +72,17 @@ class Worker(Part):
 class Stack:
     """`environ` is added to that of the web processes and the workers; `hosts` tells by its name where a part runs."""
 
-    # Where a test does not say; pytest's --mode.
-    usual_mode: ClassVar[Mode] = "gevent"
-
     def __init__(
         self,
         folder: Path,
         *,
         webs: int = 1,
         workers: int = 1,
-        mode: Mode | None = None,
+        mode: Mode = "gevent",
         environ: Mapping[str, str] | None = None,
         hosts: Callable[[str], Host] = lambda _name: HERE,
     ) -> None:
-        self.mode: Mode = mode or self.usual_mode
+        self.mode = mode
         self.folder = folder
         self.model = Model(hosts("model"))
         self.redis = RedisServer(folder / "redis", host=hosts("redis"))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from compose_spec import PyCompose
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -144,6 +145,12 @@ def test_make_targets_that_documents_name_are_there() -> None:
 def test_no_version_of_python_is_forced_on_developers() -> None:
     """pyenv would refuse to run any other than the one that the file names."""
     assert not (ROOT / ".python-version").exists()
+
+
+def test_compose_is_as_its_specification_has_it() -> None:
+    """Keys, types, conditions, and volumes that are declared; with every variable at its default."""
+    filled = re.sub(r"\$\{\w+(?::-(\w+)|:\?[^}]+)\}", lambda variable: variable[1] or "given", json.dumps(compose()))
+    PyCompose.from_json(filled).validate()
 
 
 def test_compose_may_run_any_number_of_each() -> None:

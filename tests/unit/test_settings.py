@@ -168,6 +168,24 @@ def test_all_at_once_also_what_takes_several_to_see(environment: pytest.MonkeyPa
     assert named(problems(environment, PORT="x")) == {"PORT", "OPENAI_API_KEY"}
 
 
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"OPENAI_BASE_URL": "x"}, {"OPENAI_BASE_URL", "OPENAI_API_KEY"}),
+        ({"HF_BASE_URL": "x", "HF_TOKEN": "t", "DEFAULT_PROVIDER": "huggingface"}, {"HF_BASE_URL"}),
+        ({"OLLAMA_BASE_URL": "x"}, {"OLLAMA_BASE_URL"}),
+        ({"OLLAMA_BASE_URL": "x", "DEFAULT_PROVIDER": "ollama"}, {"OLLAMA_BASE_URL"}),
+        ({"OLLAMA_BASE_URL": "x", "DEFAULT_PROVIDER": "nobody"}, {"OLLAMA_BASE_URL", "DEFAULT_PROVIDER"}),
+        ({"PROVIDERS": "x", "DEFAULT_PROVIDER": "of-these"}, {"PROVIDERS"}),
+    ],
+)
+def test_a_provider_that_is_given_wrongly_is_not_called_missing(
+    environment: pytest.MonkeyPatch, environ: dict[str, str], expected: set[str]
+) -> None:
+    environment.delenv("OPENAI_API_KEY")
+    assert named(problems(environment, **environ)) == expected
+
+
 def test_a_bad_provider_is_named_with_its_place(environment: pytest.MonkeyPatch) -> None:
     good: dict[str, object] = {"name": "a", "base_url": "http://h/v1", "models": ["m"]}
     changes: list[tuple[dict[str, object], str]] = [

@@ -37,6 +37,7 @@ local model = turn.model or (set_model ~= '' and set_provider == provider and se
 local memory = field('memory') == '1'
 if a.wrote then provider, model = a.wrote.provider, a.wrote.model end
 if turn.memory ~= nil then memory = turn.memory end
+local system_prompt = turn.system_prompt or field('system_prompt')
 
 local waited = 0
 if not repeated then
@@ -46,7 +47,7 @@ if not repeated then
   redis.call('HDEL', meta, 'held')
   local origin = ',"provider":' .. cjson.encode(provider) .. ',"model":' .. cjson.encode(model)
   redis.call('HSET', meta, 'turn', a.turn_id, 'lease', a.now + a.lease, 'chunk', 0, 'hints', 0, 'prompt', '',
-    'began', a.now, 'fence', a.fence, 'instructed', field('system_prompt'),
+    'began', a.now, 'fence', a.fence, 'instructed', system_prompt,
     'origin', origin .. ',"memory":' .. tostring(memory) .. (attempts > 1 and ',"attempt":' .. attempts or ''))
   redis.call('HSET', turns, 's:' .. a.turn_id, 'running')
   redis.call('DEL', text, reasoning)
@@ -61,7 +62,7 @@ local history, summary, overflows = {}, nil, false
 if memory then history, summary, overflows = recent(parent_of(question), a.window) end
 return { 'claimed', cjson.encode({
   reply_id = turn.reply_id, fence = a.fence, attempt = attempts, provider = provider, model = model, memory = memory,
-  system_prompt = field('system_prompt'), untitled = field('titled') == 'words',
+  system_prompt = system_prompt, untitled = field('titled') == 'words',
   summary = summary and cjson.decode(summary).text or '', overflows = overflows, waited = waited,
   asked_by = turn.asked_by,
 }), question, unpack(history) }

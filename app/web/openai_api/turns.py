@@ -54,7 +54,9 @@ class Turns:
             if talk.before:
                 raise Invalid("With previous_response_id, send the user's new message only.", field="input")
             parent = (self._ledger.turn(owner, **previous.place).reply or {}).get("id")
-        turn = NewTurn(talk.question, own, parent_id=parent, provider=provider, model=model)
+        # Those of one that goes on are for this answer only, as OpenAI's are.
+        instructions = (talk.system_prompt or None) if previous else None
+        turn = NewTurn(talk.question, own, parent_id=parent, provider=provider, model=model, system_prompt=instructions)
         with self._services.limits.turn(owner, address_of(request), conversation_id, own):
             answer = self._take_in(talk, turn, conversation_id, fresh=previous is None)
         background = isinstance(asked, AskedResponse) and bool(asked.background)
@@ -63,8 +65,6 @@ class Turns:
     def _take_in(self, talk: Talk, turn: NewTurn, conversation_id: str, *, fresh: bool) -> Json:
         """Into a conversation that may have to be made first (`fresh`). Returns the acknowledgement."""
         owner = g.session.id
-        if not fresh and talk.system_prompt:
-            self._chat.configure(owner, conversation_id, {"system_prompt": talk.system_prompt})
         restored = fresh and bool(talk.before or talk.system_prompt)
         if restored:
             at = iso(time.time_ns() // 1_000_000)
