@@ -31,8 +31,10 @@ function ask(title, content, yes) {
   const form = h('form', { method: 'dialog' }, heading, content, h('div', { class: 'dialog-buttons' }, no, yes));
   const dialog = h('dialog', { class: 'dialog', 'aria-labelledby': 'dialog-title' }, form);
   no.addEventListener('click', () => dialog.close(''));
-  // A click outside the form is a click on the dialog itself.
-  dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close(''));
+  // A click outside the form is a click on the dialog itself. What is typed is not given up by a slip of the hand.
+  dialog.addEventListener('click', ({ target }) => {
+    if (target === dialog && !form.querySelector('.field')) dialog.close('');
+  });
   document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => {

@@ -26,7 +26,7 @@ export function createTopbar({ title, menuButton, instructButton }, actions) {
     conversation = look.conversation;
     const listed = look.conversations.find(({ id }) => id === look.lane);
     const name = conversation?.title || listed?.title || '';
-    setText(title, name || 'New chat');
+    setText(title, name || (look.missing ? 'Not found' : 'New chat'));
     menuButton.hidden = !conversation;
     instructButton.hidden = look.missing;
     instructButton.classList.toggle('in-use', Boolean(conversation?.system_prompt));
