@@ -117,7 +117,7 @@ def test_code_tables_tasks_and_formulas(stack: Stack, new_page: NewPage) -> None
     expect(reply.locator(".katex")).to_have_count(2)
     expect(reply.locator(".prose")).to_contain_text("$5 or $10")
     expect(reply.locator(".task")).to_have_text(["☑", "☐"])
-    expect(reply.locator("td").last).to_have_css("text-align", "end")
+    expect(reply.locator("td").last).to_have_css("text-align", "right")
     expect(reply.locator(".code-language")).to_have_text("python")
     expect(reply.locator(".hljs-keyword").first).to_have_text("def")
     reply.get_by_role("button", name="Copy code").click()
@@ -137,6 +137,8 @@ def test_each_block_has_the_direction_of_its_words_and_code_has_its_own(stack: S
     stack.model.answer(text, Script(words(reply)))
     page = new_page()
     prose = ask_and_wait(page, text).locator(".prose")
+    expect(prose.locator(".katex")).to_be_visible()
+    expect(prose.locator(".hljs-built_in")).to_be_visible()
     directions = prose.locator(".block").evaluate_all("all => all.map(one => getComputedStyle(one).direction)")
     assert directions == ["rtl", "rtl", "ltr", "ltr", "rtl"]
     code = prose.locator("code, pre, .math").evaluate_all("all => all.map(one => getComputedStyle(one).direction)")

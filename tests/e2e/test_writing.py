@@ -53,9 +53,10 @@ def test_an_input_method_composes_undisturbed(stack: Stack, new_page: NewPage) -
     keyboard.send("Input.imeSetComposition", {"text": "にほん", "selectionStart": 3, "selectionEnd": 3})
     enter = {"type": "rawKeyDown", "key": "Process", "code": "Enter", "windowsVirtualKeyCode": 229}
     keyboard.send("Input.dispatchKeyEvent", enter)
-    elsewhere = question("Elsewhere")
-    ask_and_wait(new_page(like=page), elsewhere)
-    page.bring_to_front()
+    device = new_page("/healthz")
+    device.context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
+    device.goto("/")
+    ask_and_wait(device, question("Elsewhere"))
     expect(page.locator("#conversations .item")).to_have_count(1)
     expect(box(page)).to_have_value("にほん")
     keyboard.send("Input.insertText", {"text": "日本"})
