@@ -10,7 +10,7 @@ export async function confirm({ title, text, action }) {
 // Null is a no. `long` asks for several lines, and takes none as well.
 export async function promptFor({ title, text, label, value, action, long = false }) {
   const input = long
-    ? h('textarea', { class: 'field', rows: 6, maxlength: 8000, dir: 'auto' })
+    ? h('textarea', { class: 'field', rows: 6, dir: 'auto' })
     : h('input', { class: 'field', maxlength: 200, required: true, autocomplete: 'off', dir: 'auto' });
   input.value = value;
   const field = h('label', {}, h('span', { class: 'field-label' }, label), input);
