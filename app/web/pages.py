@@ -17,7 +17,8 @@ def make_pages(services: WebServices, static: Path) -> Blueprint:
     @cache
     def rendered() -> Asset:
         """The same for everybody; what it shows comes over Socket.IO."""
-        return Asset(render_template("index.html", asset=assets.url).encode(), "text/html; charset=utf-8")
+        html = render_template("index.html", asset=assets.url, limit=services.settings.max_message_chars)
+        return Asset(html.encode(), "text/html; charset=utf-8")
 
     @pages.get("/")
     @pages.get("/c/<_conversation_id>")

@@ -65,6 +65,7 @@ const views = [
     {
       form: byId('composer'),
       input: byId('input'),
+      tooLong: byId('too-long'),
       sendButton: byId('send'),
       stopButton: byId('stop'),
       memory: byId('memory'),

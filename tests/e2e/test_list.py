@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.chat import answered, ask, ask_and_wait, box, question
+from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
 from tests.e2e.conftest import NewPage
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script, words
@@ -110,6 +110,25 @@ def test_instructions_are_sent_along(stack: Stack, new_page: NewPage) -> None:
     text = question("Ahoy")
     ask_and_wait(page, text)
     assert "sailor" in str(stack.model.request(text).messages[0])
+
+
+def test_instructions_that_cannot_be_saved_are_kept(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    online(page)
+    stack.webs[0].kill()
+    expect(page.locator("#trouble")).to_be_visible()
+    page.get_by_role("button", name="Instructions").click()
+    page.get_by_label("How should it answer?").fill("Answer like a sailor.")
+    # A click beside the question is no answer to it.
+    page.mouse.click(5, 5)
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#notice-text")).to_have_text("There is no connection to the server.")
+    stack.repair()
+    expect(page.locator("#trouble")).to_be_hidden(timeout=40_000)
+    page.get_by_role("button", name="Instructions").click()
+    expect(page.get_by_label("How should it answer?")).to_have_value("Answer like a sailor.")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#instruct")).to_contain_class("in-use")
 
 
 def test_addresses_work_and_back_goes_back(stack: Stack, new_page: NewPage) -> None:

@@ -133,7 +133,7 @@ def test_code_tables_tasks_and_formulas(stack: Stack, new_page: NewPage) -> None
     expect(reply.locator(".katex")).to_have_count(2)
     expect(reply.locator(".prose")).to_contain_text("$5 or $10")
     expect(reply.locator(".task")).to_have_text(["☑", "☐"])
-    expect(reply.locator("td").last).to_have_css("text-align", "end")
+    expect(reply.locator("td").last).to_have_css("text-align", "right")
     expect(reply.locator(".code-language")).to_have_text("python")
     expect(reply.locator(".hljs-keyword").first).to_have_text("def")
     reply.get_by_role("button", name="Copy code").click()
@@ -143,3 +143,34 @@ def test_code_tables_tasks_and_formulas(stack: Stack, new_page: NewPage) -> None
     expect(reply.get_by_role("button", name="Copied")).to_have_count(2)
     assert clipboard(page).endswith("```")
     assert any("katex" in url and url.endswith(".woff2") for url in asked)
+
+
+def test_each_block_has_the_direction_of_its_words_and_code_has_its_own(stack: Stack, new_page: NewPage) -> None:
+    text = f"كيف حالك؟ {question('(Arabic)')}"
+    reply = (
+        "# مرحبا\n\n- البند الأول `x = 1`\n- English\n\nAn English line!\n\n```python\nprint('مرحبا')\n```\n\nنعم $x$"
+    )
+    stack.model.answer(text, Script(words(reply)))
+    page = new_page()
+    prose = ask_and_wait(page, text).locator(".prose")
+    expect(prose.locator(".katex")).to_be_visible()
+    expect(prose.locator(".hljs-built_in")).to_be_visible()
+    directions = prose.locator(".block").evaluate_all("all => all.map(one => getComputedStyle(one).direction)")
+    assert directions == ["rtl", "rtl", "ltr", "ltr", "rtl"]
+    code = prose.locator("code, pre, .math").evaluate_all("all => all.map(one => getComputedStyle(one).direction)")
+    assert set(code) == {"ltr"}
+    # Beside its marker, and with the full stop behind it.
+    item = prose.locator("li").last
+    assert item.evaluate("one => getComputedStyle(one).textAlign") == "right"
+    bubble = page.locator(".bubble")
+    assert bubble.evaluate("one => getComputedStyle(one).direction") == "rtl"
+
+
+def test_signs_of_many_parts_are_whole_wherever_a_stream_cuts_them(stack: Stack, new_page: NewPage) -> None:
+    text, family = question("Faces"), "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    sentence = f"One {family}, a flag \U0001f1e9\U0001f1ea, e\u0301 and \u0928\u092e\u0938\u094d\u0924\u0947."
+    many = f"!{family * 1500}"
+    stack.model.answer(text, Script([*sentence, "\n\n", *[many[at : at + 97] for at in range(0, len(many), 97)]]))
+    prose = ask_and_wait(new_page(), text).locator(".prose")
+    shown = prose.evaluate("one => [one.textContent, one.textContent.isWellFormed()]")
+    assert ("".join(shown[0].split("\n")), shown[1]) == (sentence + many, True)

@@ -3,7 +3,7 @@
 import re
 import time
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from app.ledger.keys import counts_key
 from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
@@ -28,6 +28,91 @@ def test_enter_sends_shift_enter_breaks_and_an_input_method_keeps_its_keys(stack
     expect(box(page)).to_have_value("")
     expect(page.locator(".bubble")).to_have_text("one\ntwo")
     assert box(page).evaluate("box => box.clientHeight") == low
+
+
+def test_what_is_typed_and_sent_between_two_drawings_is_sent_once(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    online(page)
+    box(page).evaluate(
+        """box => {
+            box.value = 'quick';
+            box.dispatchEvent(new Event('input', {bubbles: true}));
+            box.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true, cancelable: true}));
+        }"""
+    )
+    answered(page, 1)
+    expect(page.locator(".bubble")).to_have_text("quick")
+    expect(box(page)).to_have_value("")
+
+
+def test_an_input_method_composes_undisturbed(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    online(page)
+    box(page).focus()
+    keyboard = page.context.new_cdp_session(page)
+    keyboard.send("Input.imeSetComposition", {"text": "にほん", "selectionStart": 3, "selectionEnd": 3})
+    enter = {"type": "rawKeyDown", "key": "Process", "code": "Enter", "windowsVirtualKeyCode": 229}
+    keyboard.send("Input.dispatchKeyEvent", enter)
+    device = new_page("/healthz")
+    device.context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
+    device.goto("/")
+    ask_and_wait(device, question("Elsewhere"))
+    expect(page.locator("#conversations .item")).to_have_count(1)
+    expect(box(page)).to_have_value("にほん")
+    keyboard.send("Input.insertText", {"text": "日本"})
+    expect(box(page)).to_have_value("日本")
+    expect(page.locator(".bubble")).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(page.locator(".bubble")).to_have_text("日本")
+
+
+def test_a_message_that_is_too_long_is_told_before_it_is_sent_and_kept(stack: Stack, new_page: NewPage) -> None:
+    """Counted as the server counts: a sign of two units is one."""
+    page = new_page()
+    online(page)
+    box(page).fill("\U0001f600" * 32_000)
+    expect(page.locator("#too-long")).to_be_empty()
+    expect(page.locator("#send")).to_be_enabled()
+    box(page).press("End")
+    page.keyboard.insert_text("and a line that is pasted\n" * 2600)
+    expect(page.locator("#too-long")).to_have_text("Too long to be sent: 99,599 characters, at most 32,000 are taken.")
+    expect(page.locator("#send")).to_be_disabled()
+    box(page).press("Enter")
+    expect(page.locator(".row")).to_have_count(0)
+    page.reload()
+    expect(page.locator("#too-long")).to_contain_text("99,599")
+    box(page).fill("short")
+    expect(page.locator("#too-long")).to_be_empty()
+    box(page).press("Enter")
+    answered(page, 1)
+
+
+def test_two_tabs_have_their_own_words(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    online(page)
+    box(page).fill("first thought")
+    other = new_page(like=page)
+    expect(box(other)).to_have_value("first thought")
+    ask_and_wait(other, question("Second"))
+    expect(entry_of(page)).to_have_count(1)
+    expect(box(page)).to_have_value("first thought")
+    page.reload()
+    expect(box(page)).to_have_value("first thought")
+    # In one conversation, what is written anew in one tab is not in the other.
+    page.goto(other.url)
+    box(other).press("ArrowUp")
+    box(other).fill("written anew")
+    ask_and_wait(page, question("Third"))
+    expect(page.locator("#edit-strip")).to_be_hidden()
+    expect(box(page)).to_have_value("")
+    answered(other, 2)
+    other.reload()
+    expect(box(other)).to_have_value("written anew")
+    expect(other.locator("#edit-strip")).to_be_visible()
+
+
+def entry_of(page: Page) -> Locator:
+    return page.locator("#conversations .item")
 
 
 def test_a_draft_belongs_to_its_conversation_and_survives_a_reload(stack: Stack, new_page: NewPage) -> None:

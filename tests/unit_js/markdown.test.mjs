@@ -141,6 +141,7 @@ const LONG = {
   brackets: '['.repeat(20000),
   formulas: 'where $x_1^2$ and $y$ are such that $x+y=z$ holds, '.repeat(300),
   table: `| a | b |\n|---|--:|\n${'| some words | **1** |\n'.repeat(300)}\nAfter it.`,
+  pictures: `!${'👨‍👩‍👧'.repeat(2000)}`,
   list: '1. one\n   - nested words\n   - and more of them\n\n   A paragraph.\n'.repeat(100),
 };
 
@@ -149,7 +150,7 @@ for (const [name, text] of Object.entries(LONG)) {
     const whole = blocksOf(text);
     const raws = (blocks) => blocks.map(({ raw }) => raw);
     assert.equal(raws(whole).join(''), text);
-    assert.ok(whole.every(({ raw }) => raw.length <= 6001));
+    assert.ok(whole.every(({ raw }) => raw.length <= 6001 && raw.isWellFormed()));
     for (const step of [97, 1511]) assert.deepEqual(raws(streamed(text, step)), raws(whole));
   });
 }

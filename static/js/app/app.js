@@ -203,7 +203,7 @@ export function createApp() {
     search: list.search,
     importFrom,
     exportPath: api.exportPath,
-    instruct: (text) => settings.instruct(store.get().lane, text),
+    instruct: settings.instruct,
     loadSession: settings.loadSession,
     regenerate: (message) => sending.regenerate(store.get().lane, message),
     edit: ({ id, text }) => drafts.edit(store.get().lane, id, text),

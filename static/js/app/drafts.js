@@ -1,5 +1,6 @@
 // What is typed and not sent, for each conversation; all new chats share one. A message that is being written anew has
-// its own, so that what was begun below it is kept.
+// its own, so that what was begun below it is kept. Each tab has its own words; a new one begins with what was written
+// last in any.
 
 import { isNew, newLane } from '../model/lanes.js';
 import * as storage from '../lib/storage.js';
@@ -10,23 +11,27 @@ const EDITING = 'editing.';
 const nameOf = (lane) => (isNew(lane) ? 'new' : lane);
 
 export function createDrafts({ store }) {
-  function editing(lane) {
-    if (lane === null || isNew(lane)) return null;
-    const known = store.get().editing[lane];
-    return known === undefined ? storage.read(EDITING + lane) : known;
+  const found = new Map(); // what was there when it was first looked for
+
+  function at(key) {
+    if (!found.has(key)) found.set(key, storage.tab.read(key) ?? storage.read(key) ?? '');
+    return store.get().drafts[key] ?? found.get(key);
   }
+
+  function put(key, text) {
+    const isOwn = [null, at(key)].includes(storage.read(key));
+    if (text) storage.write(key, text);
+    else if (isOwn) storage.erase(key);
+    if (text || !isOwn) storage.tab.write(key, text);
+    else storage.tab.erase(key);
+    store.set({ drafts: { ...store.get().drafts, [key]: text } });
+  }
+
+  const editing = (lane) => (lane === null || isNew(lane) ? null : at(EDITING + lane) || null);
 
   function keyOf(lane) {
     const message_id = editing(lane);
     return message_id === null ? DRAFT + nameOf(lane) : `${DRAFT}edit.${message_id}`;
-  }
-
-  const at = (key) => store.get().drafts[key] ?? storage.read(key) ?? '';
-
-  function put(key, text) {
-    if (text) storage.write(key, text);
-    else storage.erase(key);
-    store.set({ drafts: { ...store.get().drafts, [key]: text } });
   }
 
   const of = (lane) => at(keyOf(lane));
@@ -40,20 +45,14 @@ export function createDrafts({ store }) {
   }
 
   function edit(lane, message_id, text) {
-    mark(lane, message_id);
+    put(EDITING + lane, message_id);
     if (!of(lane)) set(lane, text);
   }
 
   function stopEditing(lane) {
     if (editing(lane) === null) return;
     set(lane, '');
-    mark(lane, null);
-  }
-
-  function mark(lane, message_id) {
-    if (message_id === null) storage.erase(EDITING + lane);
-    else storage.write(EDITING + lane, message_id);
-    store.set({ editing: { ...store.get().editing, [lane]: message_id } });
+    put(EDITING + lane, '');
   }
 
   // A conversation that somebody writes in is gone: what they wrote is not.
@@ -67,12 +66,11 @@ export function createDrafts({ store }) {
 
   // All that is typed anywhere moves to new chats' draft: the conversations it was meant for are out of reach.
   function gather(texts) {
-    const keys = storage.keys(DRAFT);
-    const found = [...keys.map(at), ...texts].filter(Boolean);
-    keys.forEach((key) => put(key, ''));
-    storage.keys(EDITING).forEach(storage.erase);
-    store.set({ editing: {} });
-    put(`${DRAFT}new`, found.join('\n\n'));
+    const all = (start) => [...new Set([...storage.tab.keys(start), ...storage.keys(start)])];
+    const keys = all(DRAFT);
+    const left = [...keys.map(at), ...texts].filter(Boolean);
+    [...keys, ...all(EDITING)].forEach((key) => put(key, ''));
+    put(`${DRAFT}new`, left.join('\n\n'));
   }
 
   return { of, set, giveBack, editing, edit, stopEditing, inherit, gather };

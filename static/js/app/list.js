@@ -41,7 +41,16 @@ export function createList({ store, link, notify }) {
 
   async function refresh() {
     const first = await page();
-    if (first) store.set({ conversations: first.conversations, cursor: first.cursor ?? null });
+    if (!first) return;
+    const { conversations, cursor } = store.get();
+    const ids = first.conversations.map(({ id }) => id);
+    // Who has looked further down stays there.
+    const end = first.cursor ? conversations.findIndex(({ id }) => id === ids.at(-1)) : -1;
+    const rest = end < 0 ? [] : conversations.slice(end + 1).filter(({ id }) => !ids.includes(id));
+    store.set({
+      conversations: [...first.conversations, ...rest],
+      cursor: (rest.length ? cursor : first.cursor) ?? null,
+    });
   }
 
   async function more() {

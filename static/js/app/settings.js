@@ -33,6 +33,7 @@ export function createSettings({ store, link, list, notify }) {
       running.delete(id);
       show(id, undefined);
     });
+    return turn;
   }
 
   const show = (id, choice) => store.set({ choices: { ...store.get().choices, [id]: choice } });
@@ -41,9 +42,11 @@ export function createSettings({ store, link, list, notify }) {
     try {
       const { conversation } = await request(link, 'configure_conversation', { conversation_id: id, ...choice });
       list.replace(conversation);
+      return true;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       notify.problem(id, wordsFor(error));
+      return false;
     }
   }
 
@@ -58,14 +61,15 @@ export function createSettings({ store, link, list, notify }) {
     }
   }
 
-  // Instructions for the model are kept by a conversation: a chat that has none yet becomes one.
+  // Instructions for the model are kept by a conversation: a chat that has none yet becomes one. Gives whether they are.
   async function instruct(lane, system_prompt) {
     if (!isNew(lane)) return configure(lane, { system_prompt: system_prompt || null });
-    if (!system_prompt) return;
     try {
-      notify.made(lane, await api.createConversation({ ...forNewChat(), system_prompt }));
+      if (system_prompt) notify.made(lane, await api.createConversation({ ...forNewChat(), system_prompt }));
+      return true;
     } catch (error) {
       notify.problem(lane, wordsFor(error));
+      return false;
     }
   }
 

@@ -20,7 +20,6 @@ export const initial = {
   loadingOlder: false,
   outbox: [],
   waits: {}, // when turns that wait are likely to begin, by turn
-  editing: {}, // the message that is being written anew, by lane
   stopping: [], // turns that were asked to stop
   conversations: [],
   cursor: null, // where the list goes on
@@ -31,7 +30,7 @@ export const initial = {
   catalogue: null, // providers and models
   newChat: { memory: true, provider: null, model: null },
   session: null, // what the server says of it, once asked
-  drafts: {}, // what is typed and not sent, by lane
+  drafts: {}, // what is typed and not sent, and which message is being written anew
   choices: {}, // settings changed and not yet acknowledged, by lane
   notices: {}, // what went wrong, by lane
 };

@@ -1,39 +1,30 @@
-// localStorage that never throws: in private windows, or when it is full, the page goes on without it.
+// The browser's storage, which never throws here: in private windows, or when it is full, the page goes on without it.
+// Of all tabs together, or of this one.
 
 const PREFIX = 'parley.';
 
-export function read(key) {
+// What fails lives on in memory.
+function attempt(act, otherwise) {
   try {
-    return JSON.parse(localStorage.getItem(PREFIX + key));
+    return act();
   } catch {
-    return null;
+    return otherwise;
   }
 }
 
-export function write(key, value) {
-  try {
-    localStorage.setItem(PREFIX + key, JSON.stringify(value));
-  } catch {
-    // Nothing to be done: the value lives on in memory.
-  }
-}
-
-export function erase(key) {
-  try {
-    localStorage.removeItem(PREFIX + key);
-  } catch {
-    // As above.
-  }
-}
-
-export function keys(start) {
-  try {
-    return Object.keys(localStorage)
+// `area` may throw as well.
+const over = (area) => ({
+  read: (key) => attempt(() => JSON.parse(area().getItem(PREFIX + key)), null),
+  write: (key, value) => attempt(() => area().setItem(PREFIX + key, JSON.stringify(value))),
+  erase: (key) => attempt(() => area().removeItem(PREFIX + key)),
+  keys: (start) =>
+    attempt(() => Object.keys(area()), [])
       .filter((key) => key.startsWith(PREFIX + start))
-      .map((key) => key.slice(PREFIX.length));
-  } catch {
-    return [];
-  }
-}
+      .map((key) => key.slice(PREFIX.length)),
+});
+
+export const { read, write, erase, keys } = over(() => localStorage);
 
 export const readAll = (start) => keys(start).map(read).filter(Boolean);
+
+export const tab = over(() => sessionStorage);

@@ -1,4 +1,4 @@
-// A reply and what it took, in one line. Pure.
+// A reply and what it took, in one line, which breaks between the facts. Pure.
 
 const NUMBER = new Intl.NumberFormat('en');
 
@@ -11,7 +11,10 @@ export function factsOf({ status, text, provider, model, memory, usage }) {
     usage && tokensOf(usage),
     usage?.cost && costOf(usage.cost),
   ];
-  return facts.filter(Boolean).join(' · ');
+  return facts
+    .filter(Boolean)
+    .map((fact) => fact.replaceAll(' ', '\u00a0'))
+    .join(' · ');
 }
 
 export function usageWords(usage) {

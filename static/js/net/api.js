@@ -4,7 +4,9 @@ import { Refused } from './request.js';
 
 async function call(path, { body, ...options } = {}) {
   const json = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
-  const response = await fetch(path, { credentials: 'same-origin', ...json, ...options });
+  const response = await fetch(path, { credentials: 'same-origin', ...json, ...options }).catch(() => {
+    throw new Refused({ code: 'network', message: 'There is no connection to the server.' });
+  });
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
   throw new Refused(answer.error ?? { code: 'internal', message: `The server answered ${response.status}.` });

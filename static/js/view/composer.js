@@ -8,7 +8,7 @@ import { HAS_KEYBOARD } from './focus.js';
 const COMPOSING = 229;
 
 export function createComposer(
-  { form, input, sendButton, stopButton, memory, model, notice, noticeText, dismiss, editStrip, editCancel },
+  { form, input, tooLong, sendButton, stopButton, memory, model, notice, noticeText, dismiss, editStrip, editCancel },
   actions,
 ) {
   let stoppable = null;
@@ -20,7 +20,7 @@ export function createComposer(
 
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    actions.send();
+    if (!tooLong.textContent) actions.send();
     input.focus();
   });
   input.addEventListener('input', () => actions.type(input.value));
@@ -59,14 +59,13 @@ export function createComposer(
     write(draft);
     arriveIn(lane, editing);
     editStrip.hidden = editing === null;
-    sendButton.disabled = !draft.trim();
 
     const turn = log?.state?.turns[0];
     last = log?.state?.messages.findLast(({ role }) => role === 'user') ?? null;
     stoppable = turn && !stopping.includes(turn.turn_id) ? turn.turn_id : null;
     stopButton.hidden = !turn;
     // With nothing to send, the one thing to do with a running reply is to stop it.
-    sendButton.hidden = turn !== undefined && sendButton.disabled;
+    sendButton.hidden = turn !== undefined && !draft.trim();
     stopButton.disabled = stoppable === null;
 
     memory.setAttribute('aria-checked', String(settings.memory !== false));
@@ -88,9 +87,12 @@ export function createComposer(
   }
 
   function write(draft) {
-    if (draft === written) return;
+    // A busy page may not have been drawn since the last letter was typed.
+    if (draft === written && draft === input.value) return;
     written = draft;
     if (input.value !== draft) input.value = draft;
+    setText(tooLong, excess(draft.trim(), input.dataset.limit));
+    sendButton.disabled = !draft.trim() || tooLong.textContent !== '';
     // As high as the text, up to the limit that the style sheet sets.
     input.style.height = 'auto';
     input.style.height = `${input.scrollHeight}px`;
@@ -107,6 +109,13 @@ export function createComposer(
   }
 
   return { render };
+}
+
+// Told before it is sent, and in the server's way of counting.
+function excess(text, limit) {
+  const length = text.length > limit ? [...text].length : 0;
+  const [has, may] = [length, Number(limit)].map((count) => count.toLocaleString('en'));
+  return length > limit ? `Too long to be sent: ${has} characters, at most ${may} are taken.` : '';
 }
 
 function option(provider, model, chosen) {

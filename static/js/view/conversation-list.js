@@ -51,6 +51,7 @@ export function createConversationList({ list }, actions) {
 
 class Item {
   #conversation = null;
+  #shown = [];
   #link;
   #more;
   #element;
@@ -62,7 +63,14 @@ class Item {
     this.#element = h('li', { class: 'item' }, this.#link, this.#more);
   }
 
-  update(conversation, current, isUnread) {
+  // Of hundreds, one or two change at a time.
+  update(...look) {
+    if (look.some((part, at) => part !== this.#shown[at])) this.#draw(...look);
+    this.#shown = look;
+    return this.#element;
+  }
+
+  #draw(conversation, current, isUnread) {
     this.#conversation = conversation;
     const { title, match } = conversation;
     const name = title || 'New chat';
@@ -79,7 +87,6 @@ class Item {
     this.#link.replaceChildren(...parts.filter(Boolean));
     this.#more.setAttribute('aria-label', `Actions for ${name}`);
     this.#more.title = `Actions for ${name}`;
-    return this.#element;
   }
 }
 

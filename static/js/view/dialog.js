@@ -10,7 +10,7 @@ export async function confirm({ title, text, action }) {
 // Null is a no. `long` asks for several lines, and takes none as well.
 export async function promptFor({ title, text, label, value, action, long = false }) {
   const input = long
-    ? h('textarea', { class: 'field', rows: 6, maxlength: 8000, dir: 'auto' })
+    ? h('textarea', { class: 'field', rows: 6, dir: 'auto' })
     : h('input', { class: 'field', maxlength: 200, required: true, autocomplete: 'off', dir: 'auto' });
   input.value = value;
   const field = h('label', {}, h('span', { class: 'field-label' }, label), input);
@@ -31,8 +31,10 @@ function ask(title, content, yes) {
   const form = h('form', { method: 'dialog' }, heading, content, h('div', { class: 'dialog-buttons' }, no, yes));
   const dialog = h('dialog', { class: 'dialog', 'aria-labelledby': 'dialog-title' }, form);
   no.addEventListener('click', () => dialog.close(''));
-  // A click outside the form is a click on the dialog itself.
-  dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close(''));
+  // A click outside the form is a click on the dialog itself. What is typed is not given up by a slip of the hand.
+  dialog.addEventListener('click', ({ target }) => {
+    if (target === dialog && !form.querySelector('.field')) dialog.close('');
+  });
   document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => {

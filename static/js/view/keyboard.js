@@ -5,7 +5,7 @@ import { tell } from './dialog.js';
 
 const SHORTCUTS = [
   { keys: 'Ctrl Shift O', does: 'New chat', code: 'KeyO', act: ({ actions }) => actions.startNew() },
-  { keys: 'Shift Esc', does: 'Write: to the message box', code: 'Escape', act: ({ input }) => input.focus() },
+  { keys: 'Shift Esc', does: 'To the message box', code: 'Escape', act: ({ input }) => input.focus() },
   { keys: 'Ctrl Shift C', does: 'Copy the last reply', code: 'KeyC', act: () => press('.reply .row-foot .copy') },
   { keys: 'Ctrl Shift ;', does: 'Copy the last code', code: 'Semicolon', act: () => press('.code-block .copy') },
   { keys: 'Ctrl Shift S', does: 'Show or hide the list', code: 'KeyS', act: ({ toggleSidebar }) => toggleSidebar() },

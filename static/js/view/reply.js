@@ -12,7 +12,7 @@ import { Versions } from './versions.js';
 export class Reply {
   #actions;
   #reasoning = new Reasoning();
-  #body = h('div', { class: 'prose', dir: 'auto' });
+  #body = h('div', { class: 'prose' });
   #prose = new Prose(this.#body);
   #stageText = h('span');
   #countdown = new Countdown(this.#stageText);

@@ -22,6 +22,7 @@ export function createScroller({ scroller, content, jump }, { onTop }) {
 
   function toEnd() {
     setFollowing(true);
+    scroller.scrollTop = 0;
     follow();
   }
 

@@ -6,27 +6,32 @@ import { promptFor } from './dialog.js';
 
 export function createTopbar({ title, menuButton, instructButton }, actions) {
   let conversation = null;
+  let lane = null;
+  const unsaved = new Map(); // instructions that were refused, by lane
 
   menuButton.addEventListener('click', () => openConversationMenu(menuButton, conversation, actions));
   instructButton.addEventListener('click', instruct);
 
   async function instruct() {
+    const [where, before] = [lane, conversation?.system_prompt ?? ''];
     const given = await promptFor({
       title: 'Instructions',
       text: 'Sent to the model before everything else in this conversation. Empty: the usual ones.',
       label: 'How should it answer?',
-      value: conversation?.system_prompt ?? '',
+      value: unsaved.get(where) ?? before,
       action: 'Save',
       long: true,
     });
-    if (given !== null && given !== (conversation?.system_prompt ?? '')) actions.instruct(given);
+    if (given === null) return;
+    if (given === before || (await actions.instruct(where, given))) unsaved.delete(where);
+    else unsaved.set(where, given);
   }
 
   function render(look) {
-    conversation = look.conversation;
+    ({ conversation, lane } = look);
     const listed = look.conversations.find(({ id }) => id === look.lane);
     const name = conversation?.title || listed?.title || '';
-    setText(title, name || 'New chat');
+    setText(title, name || (look.missing ? 'Not found' : 'New chat'));
     menuButton.hidden = !conversation;
     instructButton.hidden = look.missing;
     instructButton.classList.toggle('in-use', Boolean(conversation?.system_prompt));

@@ -76,7 +76,7 @@ function endOfPart(raw, places) {
   if (places !== PLACES.paragraph || (raw.length <= FORMULA && isOpenFormula(raw))) return null;
   const space = raw.slice(2 * LENGTH, 4 * LENGTH).search(/\s\p{L}/u);
   if (space >= 0) return 2 * LENGTH + space + 1;
-  const letter = raw.slice(3 * LENGTH, 4 * LENGTH).search(/[\p{L}\p{N}]/u);
+  const letter = raw.slice(3 * LENGTH, 4 * LENGTH).search(/[\p{L}\p{N}]|(?<!\u200d)\p{Extended_Pictographic}/u);
   return 3 * LENGTH + (letter < 0 ? LENGTH : letter);
 }
 

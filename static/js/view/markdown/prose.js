@@ -61,7 +61,7 @@ export class Prose {
 }
 
 class Block {
-  element = h('div', { class: 'block' });
+  element = h('div', { class: 'block', dir: 'auto' });
   raw = '';
   #block = null;
   #open = null;
