@@ -3,8 +3,10 @@
 import argparse
 import importlib
 import os
+import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,13 +29,20 @@ def main() -> None:
     for name in names:
         measurement = importlib.import_module(f"bench.measurements.{name}")
         with tempfile.TemporaryDirectory() as folder:
-            figures = list(measurement.measure(Path(folder)))
+            figures = list(_told(measurement.measure(Path(folder))))
         sections[measurement.TITLE] = figures
         print(f"\n{measurement.TITLE} ({time.monotonic() - began:.0f} s)\n{report.as_text(figures)}", flush=True)
     if tuple(names) == MEASUREMENTS:
         versions = {name: version(name) for name in VERSIONS}
         machine = f"{describe()}, load average {load:.1f} before"
         report.write(ROOT / "docs" / "benchmarks.md", sections, machine, versions, time.monotonic() - began)
+
+
+def _told(figures: Iterable[report.Figure]) -> Iterator[report.Figure]:
+    """What has been measured so far, for those who wait for the table."""
+    for figure in figures:
+        print(f"  {figure.name}: {figure.row()[1]}", file=sys.stderr, flush=True)
+        yield figure
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """The page's own files. Their addresses carry a digest of all of them, so that browsers may keep them for good. Each is
-compressed once."""
+compressed once. Those that the page begins with are bundled."""
 
 import gzip
 import hashlib
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from flask import Request, Response
 
+from app.web import bundle
+
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -17,6 +19,8 @@ TYPES = {
 }
 FOR_GOOD = "public, max-age=31536000, immutable"
 ASK_FIRST = "no-cache"
+STYLES = "css/page.css"
+SCRIPT = "js/main.js"
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,15 @@ class Assets:
     """The files below `folder`, as they are now."""
 
     def __init__(self, folder: Path) -> None:
-        self._files = {
-            path.relative_to(folder).as_posix(): Asset(path.read_bytes(), TYPES[path.suffix])
+        contents = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*"))
             if path.suffix in TYPES and path.is_file()
         }
+        sources = {name: content.decode() for name, content in contents.items() if name.endswith((".css", ".js"))}
+        contents[STYLES] = bundle.style_sheet(STYLES, sources).encode()
+        contents[SCRIPT] = bundle.module(SCRIPT, sources).encode()
+        self._files = {name: Asset(content, TYPES[Path(name).suffix]) for name, content in contents.items()}
         names = "".join(f"{name} {asset.digest}\n" for name, asset in self._files.items())
         self._version = hashlib.sha256(names.encode()).hexdigest()[:12]
 

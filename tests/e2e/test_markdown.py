@@ -1,6 +1,7 @@
 """What a model writes: harmless, and drawn without flicker."""
 
-from playwright.sync_api import expect
+import pytest
+from playwright.sync_api import Browser, expect
 
 from tests.e2e.chat import answered, ask, ask_and_wait, clipboard, question
 from tests.e2e.conftest import NewPage
@@ -76,6 +77,51 @@ def test_what_a_model_writes_cannot_run(stack: Stack, new_page: NewPage) -> None
         answered(page, 1)
         expect(prose.locator(".katex").first).to_be_visible()
     assert [url for url in asked if not url.startswith((stack.webs[0].url, "data:"))] == []
+
+
+RAW = [
+    *HOSTILE,
+    "<p class='task'>kept</p><p class='row streaming' style='color:red' onclick=1 data-prompt=x aria-label=y>bare</p>",
+    "<a href='https://example.com' target=_self rel=opener>out</a><a href='javascript:1'>in</a><a href='/c/x'>here</a>",
+    "<template><img src=x></template><slot></slot><dialog open>d</dialog><my-element>e</my-element>",
+]
+
+
+# The parser lets no such markup through; should it ever, this is what stands behind it.
+@pytest.mark.parametrize("own", [True, False], ids=["by the browser", "by the library"])
+def test_markup_is_made_harmless(stack: Stack, chromium: Browser, own: bool) -> None:
+    # Not as other tests' pages: that the policy would have refused it too is no failure here.
+    page = chromium.new_page(base_url=stack.webs[0].url)
+    if not own:
+        page.add_init_script("delete Element.prototype.setHTML")
+    page.goto("/")
+    found = page.evaluate(
+        """async ([all, banned]) => {
+          const { src } = document.querySelector('script[type=module]');
+          const { fragmentOf } = await import(src.replace('main.js', 'view/markdown/sanitize.js'));
+          const drawn = document.createElement('div');
+          for (const html of all) drawn.append(fragmentOf(html));
+          document.getElementById('rows').append(drawn);
+          const names = [...drawn.querySelectorAll('*')].flatMap((one) => one.getAttributeNames());
+          const links = [...drawn.querySelectorAll('a[href]')];
+          return {
+            banned: [...drawn.querySelectorAll(banned)].map((one) => one.outerHTML),
+            names: [...new Set(names)].sort(),
+            links: links.map((one) => [one.getAttribute('href'), one.rel]),
+            classes: [...drawn.querySelectorAll('[class]')].map((one) => one.className),
+            text: drawn.textContent,
+          };
+        }""",
+        [RAW, BANNED + ", template, slot, dialog, my-element, svg, math, [style], [aria-label]"],
+    )
+    assert found["banned"] == []
+    assert set(found["names"]) == {"class", "href", "rel", "target"}
+    assert {(href, rel) for href, rel in found["links"]} == {("https://example.com", "noopener noreferrer nofollow")}
+    assert found["classes"] == ["task"]
+    assert "kept" in found["text"]
+    assert "bare" in found["text"]
+    assert page.title() != "owned"
+    page.context.close()
 
 
 def test_marks_never_flash_while_they_are_written(stack: Stack, new_page: NewPage) -> None:

@@ -67,7 +67,8 @@ test('every module is used', () => {
   );
 });
 
-test('the page preloads exactly the modules it starts with', () => {
+// Its own modules come in one file.
+test('the page preloads exactly the libraries it starts with', () => {
   const needed = new Set();
   const visit = (module) => {
     if (needed.has(module)) return;
@@ -75,11 +76,24 @@ test('the page preloads exactly the modules it starts with', () => {
     if (module.startsWith('js/')) importsOf(module, STATIC_IMPORT).forEach(visit);
   };
   visit('js/main.js');
-  needed.delete('js/main.js');
+  const libraries = [...needed].filter((module) => floorOf(module) === 'vendor');
   const preloaded = [
     ...TEMPLATE.matchAll(/modulepreload" href="\{\{ asset\('([^']+)'\) \}\}"/g),
   ].map(([, path]) => path);
-  assert.deepEqual(preloaded.toSorted(), [...needed].toSorted());
+  assert.deepEqual(preloaded.toSorted(), libraries.toSorted());
+});
+
+test('what is loaded later brings no second copy of what the page has', () => {
+  const lazy = modules.flatMap((module) => [...readFileSync(join(STATIC, module), 'utf8').matchAll(/import\('([^']+)'\)/g)]
+    .map(([, path]) => normalize(join(dirname(module), path))));
+  assert.ok(lazy.length);
+  for (const module of lazy) assert.deepEqual(importsOf(module, ANY_IMPORT).map(floorOf), ['vendor']);
+});
+
+test('every style sheet is used', () => {
+  const imported = [...readFileSync(join(STATIC, 'css', 'page.css'), 'utf8').matchAll(/@import '\.\/([^']+)'/g)];
+  const sheets = readdirSync(join(STATIC, 'css'));
+  assert.deepEqual([...imported.map(([, name]) => name), 'page.css', 'reference.css'].toSorted(), sheets.toSorted());
 });
 
 test('nothing in the page needs more than the content security policy allows', () => {
