@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 # Shares of one core: up to the first a process is at ease, from the second on it is busy.
 AT_EASE, BUSY = 0.1, 0.3
-LONGEST = 1.9  # times the shortest
+LONGEST = 2.0  # times the shortest
 LOOK_SECONDS = 0.25
 
 
