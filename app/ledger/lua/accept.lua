@@ -1,7 +1,7 @@
 -- A turn in: once for each client_id, whole or not at all.
 -- a: owner, client_id, turn_id, message_id, reply_id, create, title, epoch, settings, chosen {memory?, provider?, model?,
---    system_prompt?, asked_by?}, max_queued, grace, ttl, full (the whole system is), service and begin (as Pace has them, if anybody can
---    say); and at most one of
+--    system_prompt?, asked_by?}, max_queued, grace, ttl, full (the whole system is), service and begin (as Pace has them,
+--    if anybody can say); and at most one of
 --    parent_id (the message follows that reply), edited (it is another version of that message), again (no message of its
 --    own: another version of that reply)
 -- ARGV[2]: the text as a JSON string.
