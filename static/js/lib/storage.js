@@ -23,7 +23,12 @@ const over = (area) => ({
       .map((key) => key.slice(PREFIX.length)),
 });
 
-export const { read, write, erase, keys } = over(() => localStorage);
+const all = over(() => localStorage);
+
+export const read = all.read;
+export const write = all.write;
+export const erase = all.erase;
+export const keys = all.keys;
 
 export const readAll = (start) => keys(start).map(read).filter(Boolean);
 
