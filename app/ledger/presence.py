@@ -5,6 +5,8 @@ import time
 
 from redis import Redis
 
+from app.connections import UNREACHABLE
+
 KEY = "parley:workers"
 # Seconds of silence after which a worker counts as gone.
 SILENCE = 15.0
@@ -23,9 +25,13 @@ class Presence:
         pipeline.zremrangebyscore(KEY, "-inf", now - 4 * SILENCE)
         pipeline.execute()
 
-    def check_writable(self) -> None:
-        """A write that writes nothing: raises redis-py's errors where one would be refused, as a full Redis does."""
-        self._redis.set(f"{KEY}:none", "", xx=True)
+    def is_writable(self) -> bool:
+        """Whether workers can show themselves, which a full Redis does not let them."""
+        try:
+            self._redis.set(f"{KEY}:none", "", xx=True)  # writes nothing, and is refused where a write would be
+        except UNREACHABLE:
+            return False
+        return True
 
     def leave(self) -> None:
         self._redis.zrem(KEY, self._name)

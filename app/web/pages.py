@@ -38,19 +38,29 @@ def make_pages(services: WebServices, static: Path) -> Blueprint:
 
     @pages.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        """200 once Redis can be reached and takes writes; that no worker has been seen is a warning, not a reason to
-        stop serving."""
+        """200 once Redis can be reached. That it takes no writes, or that no worker has been seen, is a warning: what
+        has been said can still be read, and no other web process would do better."""
         providers = [provider["name"] for provider in services.registry.describe()]
-        trouble = "unreachable"
         try:
             workers = services.presence.count()
-            trouble = "refuses writes"
-            services.presence.check_writable()
         except UNREACHABLE:
-            return jsonify({"status": "unavailable", "redis": trouble, "providers": providers}), 503
-        warnings = [] if workers else ["No worker has been seen for 15 seconds: messages wait until one runs."]
+            return jsonify({"status": "unavailable", "redis": "unreachable", "providers": providers}), 503
+        warnings = []
+        writable = services.presence.is_writable()
+        if not writable:  # nothing can be said of workers then: they cannot show themselves
+            warnings.append(
+                "Redis refuses writes (it is full, or a replica): messages are refused until it takes them."
+            )
+        elif not workers:
+            warnings.append("No worker has been seen for 15 seconds: messages wait until one runs.")
         return jsonify(
-            {"status": "ok", "redis": "ok", "workers": workers, "providers": providers, "warnings": warnings}
+            {
+                "status": "ok",
+                "redis": "ok" if writable else "refuses writes",
+                "workers": workers,
+                "providers": providers,
+                "warnings": warnings,
+            }
         ), 200
 
     return pages

@@ -193,7 +193,7 @@ class Health(Said):
 
 class Readiness(BaseModel):
     status: Literal["ok", "unavailable"]
-    redis: Literal["ok", "unreachable", "refuses writes"]
+    redis: Literal["ok", "refuses writes", "unreachable"]
     providers: list[str]
 
 

@@ -101,6 +101,20 @@ def test_a_reply_that_stands_still_because_redis_is_away_says_so(stack: Stack, n
     expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
 
 
+def test_a_reply_that_stands_still_because_redis_is_full_says_so(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Full"), Gate()
+    stack.model.answer(text, Script([*words("Still "), Hold(gate), *words("here.")]), Script(words("Still here.")))
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".row.reply .prose")).to_contain_text("Still")
+    stack.redis.client.config_set("maxmemory", 1)
+    gate.open()
+    expect(page.locator("#trouble-reason")).to_contain_text("takes nothing new", timeout=40_000)
+    stack.redis.client.config_set("maxmemory", 0)
+    expect(answered(page, 1).locator(".prose")).to_have_text("Still here.")
+    expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
+
+
 def test_an_ended_session_is_said_and_nothing_typed_is_lost(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     ask_and_wait(page, question("Before"))

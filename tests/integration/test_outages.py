@@ -91,7 +91,8 @@ def test_a_redis_that_is_full_holds_up_what_runs_and_loses_nothing(unswept: Stac
     begun = requests.post(f"{unswept.webs[0].url}/api/sessions", json={"name": "Ada"}, timeout=20)
     assert (begun.status_code, begun.json()["error"]["code"]) == (503, "unavailable")
     ready = requests.get(f"{unswept.webs[0].url}/readyz", timeout=20)
-    assert (ready.status_code, ready.json()["redis"]) == (503, "refuses writes")
+    assert ready.status_code == 200, "what was said can be read"
+    assert ready.json()["redis"] == "refuses writes"
     gate.open()
     unswept.model.request(text).wait_ended()
     unswept.redis.client.config_set("maxmemory", 0)

@@ -5,6 +5,12 @@ import * as api from '../net/api.js';
 // A reply that has said nothing for this long may have nobody who writes it, or nobody who keeps it.
 const QUIET = 4_000;
 
+// In a database that takes no writes, no worker can show itself.
+function warningOf({ redis, workers }) {
+  if (redis !== 'ok') return redis === 'unreachable' ? 'unavailable' : 'read_only';
+  return workers === 0 ? 'no_worker' : null;
+}
+
 export function createHealth({ store, reading }) {
   async function check() {
     const { connection, warning } = store.get();
@@ -14,8 +20,7 @@ export function createHealth({ store, reading }) {
 
   async function ask() {
     try {
-      const { status, workers } = await api.health();
-      store.set({ warning: status === 'unavailable' ? status : workers === 0 ? 'no_worker' : null });
+      store.set({ warning: warningOf(await api.health()) });
     } catch {
       // The connection's own state says it.
     }

@@ -26,7 +26,7 @@ export const initial = {
   search: { query: '', found: null }, // found is null until the server has answered
   unread: [], // conversations in which something ended while nobody looked
   removed: null, // {id, title, wasOpen}: deleted, and may still be had back
-  warning: null, // what the server says is wrong with its parts: no_worker or unavailable
+  warning: null, // what the server says is wrong with its parts: no_worker, unavailable or read_only
   catalogue: null, // providers and models
   newChat: { memory: true, provider: null, model: null },
   session: null, // what the server says of it, once asked

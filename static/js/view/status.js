@@ -18,6 +18,7 @@ const EXPIRED = 'Your session has ended, and its conversations are out of reach.
 const WARNINGS = {
   no_worker: 'Nobody is there to answer: no worker is running. Messages wait until one does.',
   unavailable: 'The server cannot reach its database. Replies go on by themselves when it can.',
+  read_only: 'The server’s database takes nothing new at the moment. Replies go on by themselves when it does.',
 };
 
 // How long a connection that is back is called that.
