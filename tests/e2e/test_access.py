@@ -162,7 +162,10 @@ def test_there_is_room_to_write_above_a_phones_keyboard(stack: Stack, new_page: 
         page.set_viewport_size({"width": width, "height": height})
         for part in (box(page), page.get_by_role("button", name="Send", exact=True)):
             expect(part).to_be_in_viewport(ratio=1)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        whole = page.evaluate(
+            "(({scrollWidth, scrollHeight}) => [scrollWidth, scrollHeight])(document.documentElement)"
+        )
+        assert whole == [width, height]
 
 
 def test_on_paper_stands_what_was_said_and_nothing_else(stack: Stack, new_page: NewPage) -> None:
