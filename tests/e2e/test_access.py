@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.chat import ask, ask_and_wait, box, clipboard, online, question
 from tests.e2e.conftest import NewPage
@@ -152,6 +152,50 @@ def test_a_phone_shows_all_of_it(stack: Stack, new_page: NewPage) -> None:
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
     expect(page.get_by_role("button", name="Conversations")).to_be_focused()
+
+
+def test_there_is_room_to_write_above_a_phones_keyboard(stack: Stack, new_page: NewPage) -> None:
+    text = question("Wide " + "and long" * 60)
+    page = new_page(width=320, height=568, phone=True)
+    ask_and_wait(page, text)
+    for width, height in ((320, 300), (740, 150)):
+        page.set_viewport_size({"width": width, "height": height})
+        for part in (box(page), page.get_by_role("button", name="Send", exact=True)):
+            expect(part).to_be_in_viewport(ratio=1)
+        whole = page.evaluate(
+            "(({scrollWidth, scrollHeight}) => [scrollWidth, scrollHeight])(document.documentElement)"
+        )
+        assert whole == [width, height]
+
+
+def test_on_paper_stands_what_was_said_and_nothing_else(stack: Stack, new_page: NewPage) -> None:
+    text = question("Print")
+    stack.model.answer(text, Script(words("line\n\n" * 60 + "```python\nx = '" + "y" * 400 + "'\n```")))
+    page = new_page(scheme="dark")
+    reply = ask_and_wait(page, text)
+    page.emulate_media(media="print")
+    for part in ("#sidebar", "#composer", "#status", ".copy"):
+        expect(page.locator(part).first).to_be_hidden()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator(".bubble")).to_be_visible()
+    ink, paper = reply.evaluate(
+        "row => [getComputedStyle(row).color, getComputedStyle(document.documentElement).backgroundColor]"
+        ".map(colour => Number(/oklch[(]([0-9.]+)/.exec(colour)[1]))"
+    )
+    assert ink < 0.5 < paper
+    # Nothing is cut off: neither below the screen nor beside it.
+    parts = page.locator("#scroller, .code-block pre")
+    is_cut = "one => one.scrollHeight > one.clientHeight + 1 || one.scrollWidth > one.clientWidth + 1"
+    assert parts.evaluate_all(f"all => all.filter({is_cut}).map(one => one.outerHTML.slice(0, 90))") == []
+
+
+def test_without_scripts_the_page_says_so(stack: Stack, chromium: Browser) -> None:
+    context = chromium.new_context(java_script_enabled=False, base_url=stack.webs[0].url)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.locator("noscript p")).to_be_visible()
+    expect(page.locator("#shell")).to_be_hidden()
+    context.close()
 
 
 def test_the_page_is_light_kept_by_browsers_and_seen_at_once(stack: Stack, new_page: NewPage) -> None:

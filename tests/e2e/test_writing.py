@@ -75,12 +75,13 @@ def test_a_message_that_is_too_long_is_told_before_it_is_sent_and_kept(stack: St
     expect(page.locator("#send")).to_be_enabled()
     box(page).press("End")
     page.keyboard.insert_text("and a line that is pasted\n" * 2600)
-    expect(page.locator("#too-long")).to_have_text("Too long to be sent: 99,599 characters, at most 32,000 are taken.")
+    told = "Too long to be sent: 99,599 characters, at most 32,000 are taken."
+    expect(page.locator("#too-long")).to_have_text(told, timeout=20_000)
     expect(page.locator("#send")).to_be_disabled()
     box(page).press("Enter")
     expect(page.locator(".row")).to_have_count(0)
     page.reload()
-    expect(page.locator("#too-long")).to_contain_text("99,599")
+    expect(page.locator("#too-long")).to_have_text(told, timeout=20_000)
     box(page).fill("short")
     expect(page.locator("#too-long")).to_be_empty()
     box(page).press("Enter")
@@ -100,6 +101,7 @@ def test_two_tabs_have_their_own_words(stack: Stack, new_page: NewPage) -> None:
     expect(box(page)).to_have_value("first thought")
     # In one conversation, what is written anew in one tab is not in the other.
     page.goto(other.url)
+    answered(page, 1)
     box(other).press("ArrowUp")
     box(other).fill("written anew")
     ask_and_wait(page, question("Third"))
