@@ -1,6 +1,7 @@
 """The list of conversations, and the addresses of them."""
 
 import json
+import re
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
@@ -39,6 +40,7 @@ def test_a_conversation_is_renamed_and_deleted_and_had_back(stack: Stack, new_pa
     other = new_page(like=page)
     page.locator("#conversation-menu").click()
     page.get_by_role("menuitem", name="Rename").click()
+    expect(page.get_by_label("Title")).to_have_value(re.compile("^Rename me"))
     page.get_by_label("Title").fill("A better name")
     page.keyboard.press("Enter")
     for tab in (page, other):

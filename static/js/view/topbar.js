@@ -7,9 +7,10 @@ import { promptFor } from './dialog.js';
 export function createTopbar({ title, menuButton, instructButton }, actions) {
   let conversation = null;
   let lane = null;
+  let name = '';
   const unsaved = new Map(); // instructions that were refused, by lane
 
-  menuButton.addEventListener('click', () => openConversationMenu(menuButton, conversation, actions));
+  menuButton.addEventListener('click', () => openConversationMenu(menuButton, { ...conversation, title: name }, actions));
   instructButton.addEventListener('click', instruct);
 
   async function instruct() {
@@ -30,7 +31,7 @@ export function createTopbar({ title, menuButton, instructButton }, actions) {
   function render(look) {
     ({ conversation, lane } = look);
     const listed = look.conversations.find(({ id }) => id === look.lane);
-    const name = conversation?.title || listed?.title || '';
+    name = conversation?.title || listed?.title || '';
     setText(title, name || (look.missing ? 'Not found' : 'New chat'));
     menuButton.hidden = !conversation;
     instructButton.hidden = look.missing;
