@@ -9,14 +9,15 @@ def has_input(connection: socket.socket) -> bool:
     Where sockets are patched, a poll goes through the hub: it takes longer than most commands to Redis, and lets other
     greenlets in.
     """
-    timeout = connection.gettimeout()
-    connection.settimeout(0.0)
     try:
-        connection.recv(1, socket.MSG_PEEK)
+        timeout = connection.gettimeout()
+        connection.settimeout(0.0)
+        try:
+            connection.recv(1, socket.MSG_PEEK)
+        finally:
+            connection.settimeout(timeout)
     except BlockingIOError:
         return False
     except OSError:
         return True
-    finally:
-        connection.settimeout(timeout)
     return True

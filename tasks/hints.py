@@ -95,5 +95,5 @@ class CeleryHints:
     def _disconnect(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(Exception):
+            with suppress(Exception):  # what is broken need not end well
                 producer.connection.release()

@@ -1,7 +1,9 @@
 """What the page says is going on is what is going on."""
 
 import re
+from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
@@ -9,6 +11,8 @@ from tests.e2e.conftest import NewPage
 from tests.support.processes import eventually
 from tests.support.stack import Stack, Web
 from tests.support.upstream import Gate, Hold, Script, words
+
+Act = Callable[[Stack], None]
 
 
 def test_offline_says_when_it_tries_again_and_reconnected_says_so(stack: Stack, new_page: NewPage) -> None:
@@ -86,31 +90,36 @@ def test_a_reply_whose_worker_died_and_left_nobody_says_so(stack: Stack, new_pag
     gate.open()
 
 
-def test_a_reply_that_stands_still_because_redis_is_away_says_so(stack: Stack, new_page: NewPage) -> None:
+def kill_redis(stack: Stack) -> None:
+    stack.redis.kill()
+
+
+def fill_redis(stack: Stack) -> None:
+    stack.redis.client.config_set("maxmemory", 1)
+
+
+def empty_redis(stack: Stack) -> None:
+    stack.redis.client.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize(
+    ("harm", "mend", "said"),
+    [(kill_redis, Stack.repair, "cannot reach its database"), (fill_redis, empty_redis, "takes nothing new")],
+    ids=["away", "full"],
+)
+def test_a_reply_that_stands_still_because_of_redis_says_so(
+    stack: Stack, new_page: NewPage, harm: Act, mend: Act, said: str
+) -> None:
     text, gate = question("Unkept"), Gate()
     # Twice: the turn may be claimed anew before the text that was kept is written.
     stack.model.answer(text, Script([*words("Still "), Hold(gate), *words("here.")]), Script(words("Still here.")))
     page = new_page()
     ask(page, text)
     expect(page.locator(".row.reply .prose")).to_contain_text("Still")
-    stack.redis.kill()
+    harm(stack)
     gate.open()
-    expect(page.locator("#trouble-reason")).to_contain_text("cannot reach its database", timeout=40_000)
-    stack.repair()
-    expect(answered(page, 1).locator(".prose")).to_have_text("Still here.")
-    expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
-
-
-def test_a_reply_that_stands_still_because_redis_is_full_says_so(stack: Stack, new_page: NewPage) -> None:
-    text, gate = question("Full"), Gate()
-    stack.model.answer(text, Script([*words("Still "), Hold(gate), *words("here.")]), Script(words("Still here.")))
-    page = new_page()
-    ask(page, text)
-    expect(page.locator(".row.reply .prose")).to_contain_text("Still")
-    stack.redis.client.config_set("maxmemory", 1)
-    gate.open()
-    expect(page.locator("#trouble-reason")).to_contain_text("takes nothing new", timeout=40_000)
-    stack.redis.client.config_set("maxmemory", 0)
+    expect(page.locator("#trouble-reason")).to_contain_text(said, timeout=40_000)
+    mend(stack)
     expect(answered(page, 1).locator(".prose")).to_have_text("Still here.")
     expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
 

@@ -18,6 +18,7 @@ export function createDrafts({ store }) {
     return store.get().drafts[key] ?? found.get(key);
   }
 
+  // In the storage that tabs share is what was written last in any: this tab takes out of it only its own words.
   function put(key, text) {
     const isOwn = [null, at(key)].includes(storage.read(key));
     if (text) storage.write(key, text);

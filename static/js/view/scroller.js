@@ -22,7 +22,7 @@ export function createScroller({ scroller, content, jump }, { onTop }) {
 
   function toEnd() {
     setFollowing(true);
-    scroller.scrollTop = 0;
+    scroller.scrollTop = 0; // and it stays there where there is nothing to follow
     follow();
   }
 
