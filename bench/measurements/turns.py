@@ -23,6 +23,9 @@ QUICK = words_for(1, 0)
 # Each token comes alone, so each is a flush.
 FLUSHES, RATE = 40, 20
 REPLIES = 20
+SINGLE_REPLIES = 4
+IDLE_SECONDS = 6.0  # what happens every few seconds happens in it too
+WAYS = ("to Redis", "by Redis (AOF)")
 # Bytes of a token: two sizes tell what grows with a reply from what does not.
 SMALL, LARGE = 20, 220
 
@@ -41,7 +44,8 @@ def measure(folder: Path) -> Iterator[Figure]:
             clients.ask(QUICK, count)
             _fill(stack, clients, length)
         yield from _turns(stack, short, long)
-        yield from _space(stack, long)
+        yield from _space(stack)
+        yield from _bytes_of_length(stack, short, long)
 
 
 def _fill(stack: Stack, clients: Load, length: int) -> None:
@@ -80,7 +84,7 @@ def _round(stack: Stack, clients: Load, length: str) -> dict[str, float]:
     return {what: seconds * 1000 for what, seconds in spent.items()}
 
 
-def _space(stack: Stack, long: Load) -> Iterator[Figure]:
+def _space(stack: Stack) -> Iterator[Figure]:
     with load(stack) as clients:
         clients.connect(REPLIES)
         clients.ask(QUICK, REPLIES)
@@ -88,49 +92,61 @@ def _space(stack: Stack, long: Load) -> Iterator[Figure]:
         stack.redis.client.config_set("auto-aof-rewrite-percentage", 0)  # a file that is rewritten says nothing
         held, sent, flushed = {}, {}, {}
         for size in (SMALL, LARGE):
-            question = words_for(FLUSHES, RATE, size)
-            clients.ask(question, REPLIES, over=1)  # buffers of this size are there
-            reply = FLUSHES * size
-            held[reply], sent[reply], events = _left_behind(stack, clients, question, REPLIES)
-            flushed[reply] = events / REPLIES
-    _, in_long, _ = _left_behind(stack, long, words_for(FLUSHES, RATE, LARGE), 1)
+            question, reply = words_for(FLUSHES, RATE, size), FLUSHES * size
+            sent[reply], flushed[reply] = _bytes_moved(stack, clients, question, REPLIES)
+            before = _held(stack)
+            clients.ask(question, REPLIES, over=1)
+            held[reply] = (_held(stack) - before) / REPLIES
     small, large = held
     for reply, kept in held.items():
         yield Figure(f"memory that a reply of {reply} bytes keeps", kept, "bytes", limit=4 * reply + 2048)
-    for way in ("to Redis", "by Redis (AOF)"):
+    for way in WAYS:
         growth = (sent[large][way] - sent[small][way]) / (large - small)
         yield Figure(f"bytes sent {way}, for each byte of a reply", growth, "", limit=6)
         rest = (sent[large][way] - growth * large) / flushed[large]
         yield Figure(f"bytes sent {way}, further, for each flush", rest, "bytes")
-        there = in_long[way] / sent[large][way]
-        yield Figure(f"bytes sent {way} with {LONG} messages", there, "times a short one", limit=1.1)
 
 
-def _left_behind(stack: Stack, clients: Load, question: str, count: int) -> tuple[float, dict[str, float], int]:
-    """Of each reply: memory it keeps, bytes it moved; and the events in all. What Redis does when idle is taken off."""
+def _bytes_of_length(stack: Stack, short: Load, long: Load) -> Iterator[Figure]:
+    """One reply after the other in both: replies at once share round trips."""
+    question = words_for(FLUSHES, RATE, LARGE)
+    ten = _bytes_moved(stack, short, question, 1, SINGLE_REPLIES)[0]
+    many = _bytes_moved(stack, long, question, 1, SINGLE_REPLIES)[0]
+    for way in WAYS:
+        what = f"turn with {LONG} messages: bytes sent {way}"
+        yield Figure(what, many[way], "bytes", (f"with {SHORT}", ten[way]), 1.1, of_ratio=True)
+
+
+def _bytes_moved(
+    stack: Stack, clients: Load, question: str, at_once: int, times: int = 1
+) -> tuple[dict[str, float], float]:
+    """Of each reply: bytes by way, without what Redis does when idle, and events."""
+    clients.ask(question, at_once, over=1)  # buffers of this size are there
     time.sleep(1)
-    first = _redis_state(stack)
-    time.sleep(2)
-    before = _redis_state(stack)
-    events = clients.ask(question, count, over=1)["events"]
+    first = _moved(stack)
+    time.sleep(IDLE_SECONDS)
+    before = _moved(stack)
+    events = sum(clients.ask(question, at_once, over=1)["events"] for _ in range(times))
     time.sleep(1)
-    after = _redis_state(stack)
-    seconds, idle_seconds = after["at"] - before["at"], before["at"] - first["at"]
-    moved = {
-        way: (after[way] - before[way] - (before[way] - first[way]) * seconds / idle_seconds) / count
-        for way in ("to Redis", "by Redis (AOF)")
-    }
-    return (after["memory"] - before["memory"]) / count, moved, events
+    after = _moved(stack)
+    idle = (after["at"] - before["at"]) / (before["at"] - first["at"])
+    replies = at_once * times
+    moved = {way: (after[way] - before[way] - (before[way] - first[way]) * idle) / replies for way in WAYS}
+    return moved, events / replies
 
 
-def _redis_state(stack: Stack) -> dict[str, float]:
+def _held(stack: Stack) -> int:
+    """By all keys; `used_memory` moves by more than a reply with the buffers of connections."""
     assert stack.redis is not None
     redis = stack.redis.client
-    info: dict[str, Any] = redis.info()
+    return sum(redis.memory_usage(key, samples=0) or 0 for key in redis.scan_iter(count=1000))
+
+
+def _moved(stack: Stack) -> dict[str, float]:
+    assert stack.redis is not None
+    info: dict[str, Any] = stack.redis.client.info()
     return {
         "at": time.monotonic(),
-        # Of all keys; `used_memory` moves by more than a reply with the buffers of connections.
-        "memory": sum(redis.memory_usage(key, samples=0) or 0 for key in redis.scan_iter(count=1000)),
         "to Redis": info["total_net_input_bytes"],
         "by Redis (AOF)": info["aof_current_size"],
     }
