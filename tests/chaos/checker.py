@@ -122,7 +122,9 @@ def _check_reply(name: str, reply: Json, send: Send, history: History, report: R
 
 
 def _check_order(conversation: str, sends: list[Send], history: History, report: Report) -> None:
-    acked = sorted((send for send in sends if send.acks), key=lambda send: (send.acks[0].epoch, send.acks[0].seq))
+    acked = sorted((send for send in sends if send.acks), key=lambda send: send.acks[0].seq)
+    if len({send.acks[0].epoch for send in acked}) > 1:
+        return  # Redis came back with less: what is missing is reported as lost, and positions cannot be compared
     latest_start = float("-inf")
     for earlier, later in pairwise(acked):
         latest_start = max(latest_start, earlier.first_sent_at)
@@ -131,8 +133,6 @@ def _check_order(conversation: str, sends: list[Send], history: History, report:
                 f"{conversation}: “{later.text}” was acknowledged before an earlier one was sent"
             )
     wanted = [send.acks[0].turn_id for send in acked]
-    if len({send.acks[0].epoch for send in acked}) > 1:
-        return  # Redis came back with less: what is missing is reported as lost, and positions cannot be compared
     place = {turn_id: number for number, turn_id in enumerate(wanted)}
     replies = [m["turn_id"] for m in history.saved.get(conversation, []) if m["role"] == "assistant"]
     known = [turn_id for turn_id in replies if turn_id in place]
