@@ -1,0 +1,92 @@
+"""A client that sends as fast as it can keeps nobody else waiting."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.processes import PATIENCE, eventually
+from tests.support.stack import Stack
+
+TEXT, CONTINUED = 0x81, 0x00
+# What it says is masked by nothing, which is allowed.
+MASKED, MASK = 0x80, bytes(4)
+
+
+def frame(opcode: int, content: bytes = b"") -> bytes:
+    return bytes([opcode, MASKED | len(content)]) + MASK + content
+
+
+FLOODS = {
+    "pongs": frame(TEXT, b"3"),
+    "events past the limit": frame(TEXT, b'427["list_conversations",{}]'),
+    "pieces of a message that has none": frame(CONTINUED),
+}
+
+
+class Flood:
+    """Of one frame, again and again; what is answered is read and dropped."""
+
+    def __init__(self, url: str, first: bytes, repeated: bytes) -> None:
+        address = urlsplit(url)
+        self._socket = socket.create_connection((address.hostname, address.port), timeout=PATIENCE)
+        self._socket.sendall(
+            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert self._socket.recv(1_000).startswith(b"HTTP/1.1 101")  # before that, the server takes no frames
+        self._first, self._repeated = first, repeated
+        self.sent = 0
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=run, daemon=True) for run in (self._send, self._read)]
+        for thread in self.threads:
+            thread.start()
+
+    def _send(self) -> None:
+        much = self._repeated * (5_000 // len(self._repeated))
+        with suppress(OSError):
+            self._socket.sendall(self._first)
+            while not self.over.is_set():
+                self._socket.sendall(much)
+                self.sent += len(much)
+
+    def _read(self) -> None:
+        with suppress(OSError):
+            while self._socket.recv(1_000_000):
+                pass
+
+    def end(self) -> None:
+        self.over.set()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
+        self._socket.close()
+
+    def is_on(self) -> bool:
+        """Nothing but an error ends the sender, and the server has more to read than it takes."""
+        return self.threads[0].is_alive()
+
+
+@contextmanager
+def flooded(stack: Stack, kind: str) -> Iterator[Flood]:
+    login = b'40{"token":"%b"}' % stack.session().token.encode()
+    begin = frame(0x01, b"4") if kind.startswith("pieces") else b""
+    flood = Flood(stack.webs[0].url, frame(TEXT, login) + begin, FLOODS[kind])
+    try:
+        yield flood
+    finally:
+        flood.end()
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_others_are_served_during_a_flood(stack: Stack, kind: str) -> None:
+    client = stack.client()
+    with flooded(stack, kind) as flood:
+        eventually(lambda: flood.sent > 200_000, "the flood is on")
+        for _ in range(3):
+            assert client.do("list_conversations")["ok"]
+        assert flood.is_on()
