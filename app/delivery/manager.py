@@ -134,7 +134,8 @@ class RoomManager(RedisManager):
     def _close_empty_rooms(self) -> None:
         limit = time.monotonic() - LINGER_SECONDS
         for room, since in list(self._empty_since.items()):
-            if since <= limit:
+            # It may have been entered again while another one's channel was being closed.
+            if since <= limit and self._empty_since.get(room) == since:
                 del self._empty_since[room]
                 self._delivered.pop(room, None)
                 if not self._has_members(room):
