@@ -205,6 +205,12 @@ local function add_up(usage)
   end
 end
 
+-- Of a lease's end: it is yet to come. One that is further away than any lease is long is of a clock that was set back.
+local function is_ahead(time)
+  local left = tonumber(time) - a.now
+  return left > 0 and left <= a.longest_lease
+end
+
 -- How many other turns of the owner are running; counts up to `limit`.
 local function running_elsewhere(limit)
   local count, prefix = 0, shared .. 'c:'
@@ -213,7 +219,7 @@ local function running_elsewhere(limit)
       local m = redis.call('HMGET', prefix .. id .. ':meta', 'turn', 'lease')
       if not m[1] then
         redis.call('SREM', actives .. field('owner'), id) -- it expired
-      elseif m[1] ~= '' and tonumber(m[2]) > a.now then
+      elseif m[1] ~= '' and is_ahead(m[2]) then
         count = count + 1
       end
       if count == limit then break end
