@@ -266,6 +266,7 @@ local function conclude(turn_id, status, usage, err)
     (thought ~= '' and ',"reasoning":' .. cjson.encode(thought) or '') .. '}'
   redis.call('HSET', messages, turn.reply_id, message)
   message = with_versions(message, add_child(turn.message_id, turn.reply_id))
+  local was_first = redis.call('LINDEX', queue, 0) == turn_id
   redis.call('LREM', queue, 1, turn_id)
   redis.call('ZREM', waiting, a.conversation_id .. ':' .. turn_id)
   redis.call('HSET', turns, 's:' .. turn_id, status)
@@ -276,8 +277,8 @@ local function conclude(turn_id, status, usage, err)
 
   local running = field('turn')
   local next_turn = redis.call('LINDEX', queue, 0)
-  if running == '' then
-    redis.call('XTRIM', log, 'MINID', seq .. '-0')
+  if running == '' then redis.call('XTRIM', log, 'MINID', seq .. '-0') end
+  if was_first then
     redis.call('HSET', meta, 'hints', 0)
     redis.call('HDEL', meta, 'held')
     if next_turn then
@@ -291,5 +292,5 @@ local function conclude(turn_id, status, usage, err)
   make_room()
   announce(running ~= '' and 'running' or next_turn and 'waiting' or status == 'failed' and 'failed' or 'idle')
   touch()
-  return running == '' and next_turn or nil
+  return was_first and next_turn or nil
 end
