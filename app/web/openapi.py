@@ -53,7 +53,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "POST /api/conversations": Operation("A new conversation", {201: schemas.Conversation}, payloads.Settings),
     "POST /api/conversations/import": Operation(
-        "A conversation that was exported", {201: schemas.Conversation}, Export, errors=(413,)
+        "A conversation that was exported", {201: schemas.Conversation}, Export, errors=(413, 429)
     ),
     f"GET {_C}": Operation("One conversation", {200: schemas.Conversation}, errors=ONE),
     f"PATCH {_C}": Operation("Sets what is given", {200: schemas.Conversation}, payloads.Settings, errors=ONE),
