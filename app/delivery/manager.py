@@ -175,7 +175,8 @@ class RoomManager(RedisManager):
             if message.startswith(head):
                 payload = message[len(head) : -2]
                 if event == "event":
-                    self._delivered[room] = _seq_of(payload)
+                    if self._has_members(room):  # or it would be kept of one whose channel has just been closed
+                        self._delivered[room] = _seq_of(payload)
                     self.listeners.hear(room, payload)
                 self._deliver(room, event, payload)
                 return True

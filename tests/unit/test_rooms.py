@@ -82,8 +82,11 @@ def test_a_room_that_is_entered_while_another_one_is_closed(
     assert left == {"c:1", "c:2"}
     with manager._subscriber._sending:  # to say that the first one's channel is not wanted has to wait
         eventually(first_is_closed, "the first room is being closed")
+        late = '{"method":"emit","namespace":"/","event":"event","room":"c:1","data":[{"seq":7,"epoch":"x"}]}'
+        redis.client.publish("flask-socketio/c:1", late)
         manager.basic_enter_room(process.sid, "/", "c:2")
     eventually(lambda: redis.client.pubsub_numsub("flask-socketio/c:1") == [(b"flask-socketio/c:1", 0)], "it is closed")
     assert redis.client.pubsub_numsub("flask-socketio/c:2") == [(b"flask-socketio/c:2", 1)]
     [after] = redis.client.client_list(_type="pubsub")
     assert after["id"] == before["id"], "the listener has gone on"
+    assert not manager._delivered, "nothing is kept of what was still on its way"
