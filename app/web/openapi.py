@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.access.sessions import COOKIE
 from app.web import payloads, schemas
 from app.web.archive import Export
 from app.web.openai_api.asked import AskedCompletion, AskedResponse
@@ -153,7 +154,7 @@ def document() -> dict[str, Any]:
             "schemas": shared,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "parley_session"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
             },
         },
         "security": [{"bearer": []}, {"cookie": []}],
