@@ -17,6 +17,7 @@ from app.errors import AppError, Internal, Unavailable
 from app.logs import get_logger
 from app.services import WebServices
 from app.web.api import make_api
+from app.web.assets import Assets
 from app.web.headers import SecurityHeaders
 from app.web.metrics import make_metrics
 from app.web.openai_api.errors import Failed, as_error
@@ -59,8 +60,9 @@ def create_app(services: WebServices) -> Flask:
     Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
     app.register_blueprint(make_openai_api(services, origins))
-    app.register_blueprint(make_reference(ROOT / "static"))
-    app.register_blueprint(make_pages(services, ROOT / "static"))
+    assets = Assets(ROOT / "static")
+    app.register_blueprint(make_reference(assets))
+    app.register_blueprint(make_pages(services, assets))
     app.register_blueprint(make_metrics(services))
     follow_requests(app, services.traces)
     _answer_errors(app)
