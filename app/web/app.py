@@ -18,6 +18,7 @@ from app.logs import get_logger
 from app.services import WebServices
 from app.web.api import make_api
 from app.web.assets import Assets
+from app.web.fairness import Fairness
 from app.web.headers import SecurityHeaders
 from app.web.metrics import make_metrics
 from app.web.openai_api.errors import Failed, as_error
@@ -73,7 +74,7 @@ def create_app(services: WebServices) -> Flask:
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    app.wsgi_app = SecurityHeaders(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = Fairness(SecurityHeaders(app.wsgi_app))  # type: ignore[method-assign]
     if hops := settings.trusted_proxies:
         # Outermost, so that Socket.IO's origin check sees the address that the browser used.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

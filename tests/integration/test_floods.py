@@ -2,8 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tests.support.processes import PATIENCE, eventually
 from tests.support.stack import Stack
 
-TEXT, CONTINUED = 0x81, 0x00
+TEXT, FIRST, CONTINUED = 0x81, 0x01, 0x00
 # What it says is masked by nothing, which is allowed.
 MASKED, MASK = 0x80, bytes(4)
 
@@ -20,24 +19,32 @@ def frame(opcode: int, content: bytes = b"") -> bytes:
     return bytes([opcode, MASKED | len(content)]) + MASK + content
 
 
-FLOODS = {
+FRAMES = {
     "pongs": frame(TEXT, b"3"),
     "events past the limit": frame(TEXT, b'427["list_conversations",{}]'),
     "pieces of a message that has none": frame(CONTINUED),
 }
 
 
-class Flood:
-    """Of one frame, again and again; what is answered is read and dropped."""
+UPGRADE = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+REQUESTS = {
+    "pages": b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n",
+    "refusals": b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: here\r\n\r\n",
+}
 
-    def __init__(self, url: str, first: bytes, repeated: bytes) -> None:
+
+class Flood:
+    """Of the same thing, again and again, after `opening` has been answered; what is answered then is dropped."""
+
+    def __init__(self, url: str, opening: bytes, first: bytes, repeated: bytes) -> None:
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port), timeout=PATIENCE)
-        self._socket.sendall(
-            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
-        assert self._socket.recv(1_000).startswith(b"HTTP/1.1 101")  # before that, the server takes no frames
+        self._socket.sendall(opening)
+        # (Before a WebSocket is there, the server takes no frames.)
+        assert self._socket.recv(10_000).startswith(b"HTTP/1.1")
         self._first, self._repeated = first, repeated
         self.sent = 0
         self.over = threading.Event()
@@ -71,22 +78,23 @@ class Flood:
         return self.threads[0].is_alive()
 
 
-@contextmanager
-def flooded(stack: Stack, kind: str) -> Iterator[Flood]:
-    login = b'40{"token":"%b"}' % stack.session().token.encode()
-    begin = frame(0x01, b"4") if kind.startswith("pieces") else b""
-    flood = Flood(stack.webs[0].url, frame(TEXT, login) + begin, FLOODS[kind])
-    try:
-        yield flood
-    finally:
-        flood.end()
+def begin(stack: Stack, kind: str) -> Flood:
+    url = stack.webs[0].url
+    if kind in REQUESTS:
+        return Flood(url, REQUESTS[kind], b"", REQUESTS[kind])
+    login = frame(TEXT, b'40{"token":"%b"}' % stack.session().token.encode())
+    first_piece = frame(FIRST, b"4") if kind.startswith("pieces") else b""
+    return Flood(url, UPGRADE, login + first_piece, FRAMES[kind])
 
 
-@pytest.mark.parametrize("kind", FLOODS)
+@pytest.mark.parametrize("kind", [*FRAMES, *REQUESTS])
 def test_others_are_served_during_a_flood(stack: Stack, kind: str) -> None:
     client = stack.client()
-    with flooded(stack, kind) as flood:
+    flood = begin(stack, kind)
+    try:
         eventually(lambda: flood.sent > 200_000, "the flood is on")
         for _ in range(3):
             assert client.do("list_conversations")["ok"]
         assert flood.is_on()
+    finally:
+        flood.end()
