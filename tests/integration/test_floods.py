@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.delivery.manager import SHARED_CHANNEL
 from tests.support.processes import PATIENCE, eventually
 from tests.support.stack import Stack
 
@@ -98,3 +99,36 @@ def test_others_are_served_during_a_flood(stack: Stack, kind: str) -> None:
         assert flood.is_on()
     finally:
         flood.end()
+
+
+PUBLISH = "for _ = 1, ARGV[3] do redis.call('PUBLISH', ARGV[1], ARGV[2]) end"
+TO_NOBODY = '{"method":"emit","event":"x","data":["y"],"namespace":"/","room":"nobody"}'
+
+
+def test_others_are_served_while_more_is_published_than_can_be_read(stack: Stack) -> None:
+    client, redis = stack.client(), stack.redis.client
+    before = str(redis.config_get("client-output-buffer-limit")["client-output-buffer-limit"])
+    redis.config_set("client-output-buffer-limit", "pubsub 0 0 0")  # else Redis would end it soon
+    over = threading.Event()
+
+    def publish() -> None:
+        while not over.is_set():
+            redis.eval(PUBLISH, 0, SHARED_CHANNEL, TO_NOBODY, 2_000)
+            over.wait(0.02)
+
+    def waiting() -> int:
+        """Bytes that a web process has yet to read."""
+        return max(int(one["omem"]) for one in redis.client_list(_type="pubsub"))
+
+    publisher = threading.Thread(target=publish, daemon=True)
+    publisher.start()
+    try:
+        eventually(lambda: waiting() > 1_000_000, "more is published than is read")
+        for _ in range(3):
+            assert client.do("list_conversations")["ok"]
+        assert waiting() > 1_000_000
+    finally:
+        over.set()
+        publisher.join()
+        eventually(lambda: waiting() == 0, "all is read", 60)
+        redis.config_set("client-output-buffer-limit", before)
