@@ -1,4 +1,4 @@
-"""Writes `.env.example` from app/settings.py; with --check only says whether it is up to date."""
+"""Writes `.env.example` from app/settings/settings.py; with --check only says whether it is up to date."""
 
 import inspect
 import json
@@ -7,15 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, SecretStr
-from pydantic.fields import FieldInfo
+from pydantic import SecretStr
 
 from app.settings import Settings
 
 TARGET = Path(__file__).resolve().parent.parent / ".env.example"
 HEAD = """\
 # Copy to .env and change what you need: `make run` and docker compose read it. Real environment variables win.
-# What is commented out shows the default. Written by `python -m scripts.env_example` from app/settings.py.
+# What is commented out shows the default. Written by `python -m scripts.env_example` from app/settings/settings.py.
 """
 # Read by others than Parley itself.
 TAIL = """
@@ -42,13 +41,6 @@ def groups() -> dict[str, list[str]]:
     return found
 
 
-def variable(name: str, field: FieldInfo) -> str:
-    alias = field.validation_alias
-    if isinstance(alias, AliasChoices):
-        alias = alias.choices[0]
-    return alias if isinstance(alias, str) else name.upper()
-
-
 def shown(default: Any) -> str:
     if isinstance(default, SecretStr):
         return ""
@@ -66,7 +58,7 @@ def text() -> str:
         lines.append(f"\n# --- {heading}\n\n")
         for name in names:
             field = Settings.model_fields[name]
-            lines.append(f"# {field.description}\n#{variable(name, field)}={shown(field.get_default())}\n")
+            lines.append(f"# {field.description}\n#{name.upper()}={shown(field.get_default())}\n")
     return "".join(lines) + TAIL
 
 

@@ -7,7 +7,7 @@ later, for another reason, gives back what it took.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from limits import parse, parse_many
 from redis import Redis
@@ -28,8 +28,9 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wait = 0
 for i = 2, #KEYS do
-  local first = redis.call('LINDEX', KEYS[i], ARGV[2 * i - 2] - 1)
-  if first then wait = math.max(wait, first + ARGV[2 * i - 1] - now) end
+  local first = tonumber(redis.call('LINDEX', KEYS[i], ARGV[2 * i - 2] - 1))
+  -- (One that is yet to come was counted before the clock was set back, and keeps nobody waiting.)
+  if first and first <= now then wait = math.max(wait, first + ARGV[2 * i - 1] - now) end
 end
 if wait > 0 then return { wait, 0 } end
 for i = 2, #KEYS do
@@ -85,15 +86,22 @@ class Limits:
         self._give_back_script = redis.register_script(_GIVE_BACK)
         self._lease_script = redis.register_script(_LEASE)
 
-    @contextmanager
-    def turn(self, owner: str, address: str, conversation_id: str, client_id: str) -> Iterator[None]:
+    def turn(self, owner: str, address: str, conversation_id: str, client_id: str) -> AbstractContextManager[None]:
         """Counts a turn that is asked for within; not one that was accepted before, nor one that is refused.
 
         Raises RateLimited."""
         if not is_conversation_id(conversation_id):
             raise NotFound
+        return self._counted(owner, address, turns_key(conversation_id), f"c:{client_id}")
+
+    def conversation(self, owner: str, address: str) -> AbstractContextManager[None]:
+        """Counts a whole conversation that is put in within as if it were a turn. Raises RateLimited."""
+        return self._counted(owner, address)
+
+    @contextmanager
+    def _counted(self, owner: str, address: str, accepted: str = "", field: str = "") -> Iterator[None]:
         windows = [*_of(owner, self._turns), *_of(address, self._turns_ip)]
-        wait, taken = self._take(windows, turns_key(conversation_id), f"c:{client_id}")
+        wait, taken = self._take(windows, accepted, field)
         if wait:
             raise RateLimited(f"Too many messages. The next one is taken {_in_words(wait)}.", retry_after=wait)
         try:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from redis import Redis
 
 from app.access.identity import MAX_NAME_CHARS, Given, Session
-from app.clock import iso
+from app.clock import iso, system_clock
 from app.errors import Invalid, Unauthorized
 from app.ledger.keys import new_id
 
@@ -52,7 +52,7 @@ class Sessions:
         if len(name) > MAX_NAME_CHARS:
             raise Invalid(f"name must have at most {MAX_NAME_CHARS} characters.", field="name")
         token = secrets.token_urlsafe(32)
-        created_at = iso(int(time.time() * 1000))
+        created_at = iso(system_clock())
         session = Session(new_id("s"), name, self._hash(token), created_at, self._expiry())
         pipeline = self._redis.pipeline()
         fields = ("id", session.id, "name", session.name, "created_at", created_at)

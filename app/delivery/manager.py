@@ -19,6 +19,10 @@ SHARED_CHANNEL = "flask-socketio"
 ROOM_CHANNELS = "flask-socketio/"
 # An empty room's channel stays subscribed this long: a reload comes back to it.
 LINGER_SECONDS = 10.0
+# While more is published than can be delivered, reading never waits (a pause as long as the first would be one), and
+# nobody else would be let in. After so long at a stretch they are.
+WAIT_SECONDS = 0.001
+STRETCH_SECONDS = 0.01
 
 # Told to all processes that have sockets of a session: it is over for those that a credential let in.
 ENDED = b'{"method":"session_ended",'
@@ -134,7 +138,8 @@ class RoomManager(RedisManager):
     def _close_empty_rooms(self) -> None:
         limit = time.monotonic() - LINGER_SECONDS
         for room, since in list(self._empty_since.items()):
-            if since <= limit:
+            # It may have been entered again while another one's channel was being closed.
+            if since <= limit and self._empty_since.get(room) == since:
                 del self._empty_since[room]
                 self._delivered.pop(room, None)
                 if not self._has_members(room):
@@ -152,15 +157,22 @@ class RoomManager(RedisManager):
 
     def _listen(self) -> Iterable[bytes]:
         """What arrives on the shared channel; what arrives for a room is delivered on the way."""
-        next_look = 0.0
+        next_look = began = done = 0.0
         for channel, data in self._subscriber.messages():
-            if time.monotonic() >= next_look:
-                next_look = time.monotonic() + LINGER_SECONDS / 2
+            now = time.monotonic()
+            if now - done > WAIT_SECONDS:
+                began = now
+            elif now - began > STRETCH_SECONDS:
+                time.sleep(0)
+                began = time.monotonic()
+            if now >= next_look:
+                next_look = now + LINGER_SECONDS / 2
                 self._close_empty_rooms()
             if data.startswith(ENDED):
                 self._session_ended(channel.removeprefix(ROOM_CHANNELS), data)
             elif not (channel.startswith(ROOM_CHANNELS) and self._deliver_event(channel[len(ROOM_CHANNELS) :], data)):
                 yield data
+            done = time.monotonic()
 
     def _session_ended(self, room: str, message: bytes) -> None:
         told = Json.loads(message)
@@ -174,7 +186,8 @@ class RoomManager(RedisManager):
             if message.startswith(head):
                 payload = message[len(head) : -2]
                 if event == "event":
-                    self._delivered[room] = _seq_of(payload)
+                    if self._has_members(room):  # or it would be kept of one whose channel has just been closed
+                        self._delivered[room] = _seq_of(payload)
                     self.listeners.hear(room, payload)
                 self._deliver(room, event, payload)
                 return True

@@ -21,7 +21,8 @@ LONGEST_PAUSE = 5.0
 class Subscriber:
     """Any thread (greenlet) may subscribe; one reads `messages`.
 
-    `reconnected` is called after each new connection but the first, once all channels are confirmed.
+    `reconnected` is called after each new connection but the first, once all channels are confirmed; also where
+    `messages` is called again, as its reader had failed.
     """
 
     def __init__(self, redis: Redis, channels: set[str], reconnected: Callable[[], None] = lambda: None) -> None:
@@ -31,6 +32,7 @@ class Subscriber:
         self._unconfirmed: set[str] = set()  # of those, what the connection at hand has been asked for
         self._connection: Connection | None = None
         self._sending = threading.Lock()
+        self._first = True
         self._pause = 0.0
         self._log = get_logger(__name__)
 
@@ -54,17 +56,16 @@ class Subscriber:
 
     def messages(self) -> Iterator[tuple[str, bytes]]:
         """(channel, data), for ever."""
-        first = True
         while True:
             try:
                 self._connect()
-                yield from self._read(first)
+                yield from self._read()
             except (RedisError, OSError) as exc:
                 self._pause = min(LONGEST_PAUSE, self._pause * 2 or 0.1)
                 self._log.warning("message queue lost, connecting again", error=str(exc), seconds=self._pause)
             finally:
                 self._disconnect()
-            first = False
+                self._first = False
             time.sleep(self._pause)
 
     def _connect(self) -> None:
@@ -93,10 +94,10 @@ class Subscriber:
             except (RedisError, OSError) as exc:
                 self._log.warning("message queue cannot be written to", error=str(exc))
 
-    def _read(self, first: bool) -> Iterator[tuple[str, bytes]]:
+    def _read(self) -> Iterator[tuple[str, bytes]]:
         connection = self._connection
         assert connection is not None  # noqa: S101
-        level, asked = first, False
+        level, asked = self._first, False
         while True:
             try:
                 answer = connection.read_response(timeout=SILENCE_SECONDS, disconnect_on_error=False)

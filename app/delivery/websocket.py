@@ -7,6 +7,7 @@ The protocol itself is the `websockets` library's; here is only what moves its b
 """
 
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -22,7 +23,8 @@ from websockets.server import ServerProtocol
 from app.delivery.outbox import Outbox
 from app.logs import get_logger
 
-RECEIVE_BYTES = 65_536
+# Small, as what is read at a time is handled at a stretch, and may be hundreds of frames.
+RECEIVE_BYTES = 4_096
 PACKET_TYPES = frozenset(b"%d" % number for number in range(7))
 
 
@@ -76,15 +78,15 @@ class WebSocket:
 
     def _receive(self) -> Iterator[str | bytes]:
         """The messages, whole. Raises OSError if the connection broke or was silent for too long."""
-        parts: list[bytes] = []
+        begun = bytearray()  # rather than a list of parts, of which there may be any number without a byte in them
         text = True
         for frame in self._frames():
             if frame.opcode is not Opcode.CONT:
                 text = frame.opcode is Opcode.TEXT
-            parts.append(bytes(frame.data))
+            begun += frame.data
             if frame.fin:
-                message = b"".join(parts)
-                parts.clear()
+                message = bytes(begun)
+                begun.clear()
                 # What is no Engine.IO packet would make Engine.IO drop the connection.
                 if not text:
                     yield message
@@ -107,6 +109,8 @@ class WebSocket:
                     yield event
             if not data:
                 return
+            # Where more is here already, reading does not wait: one that sends without end would let nobody else in.
+            time.sleep(0)
 
 
 def _raw_request(environ: dict[str, Any]) -> bytes:

@@ -18,6 +18,8 @@ from app.logs import get_logger
 
 # How long a waiting turn may go unnoticed before the sweep takes its hint for lost.
 GRACE_MS = 2_000
+# None is longer, and nothing is due later than this from now (see app/settings).
+LONGEST_LEASE_MS = 600_000
 # Where workers hear of turns that were ended over their heads.
 ENDED_CHANNEL = "parley:ended"
 
@@ -57,6 +59,7 @@ class Calls:
                 "ended": ENDED_CHANNEL,
                 "relay": relay is not None,
                 "lease": options.lease,
+                "longest_lease": LONGEST_LEASE_MS,
                 "grace": GRACE_MS,
                 "ttl": options.conversation_ttl,
             },

@@ -25,11 +25,6 @@ _PLAIN = {"list", "sweep"}
 # They run for every piece of a reply, and do without common.lua: most of the time of a script that does little goes
 # into what stands before it, names of keys above all.
 _LEAN = {"append", "note"}
-_NAMES = (
-    *("accept", "append", "branch", "claim", "clear", "configure", "create", "entitle", "finish", "history", "import"),
-    *("list", "note", "open", "queue", "rank", "release", "renew", "select", "show", "stop", "summarize", "sweep"),
-    "turn",
-)
 
 Call = tuple[str, Sequence[str], Sequence[str | bytes | int | float]]
 
@@ -41,17 +36,22 @@ class Scripts:
         """`fixed`: arguments that are the same for every call, in plain ASCII. With `relay` among them, scripts of one
         conversation return [their result, what is to be published: channel, message, channel, message …]."""
         self._redis = redis
-        named = ", ".join(f"{name} = {orjson.dumps(value).decode()}" for name, value in fixed.items())
         folder = files("app.ledger").joinpath("lua")
-        base, common = (folder.joinpath(f"{name}.lua").read_text() for name in ("base", "common"))
-        self._sources = {}
-        for name in _NAMES:
-            body = folder.joinpath(f"{name}.lua").read_text()
-            if name not in _PLAIN:
-                prelude = base if name in _LEAN else base + common
-                body = _RELAYED.format(body=body) if fixed["relay"] else body
-                body = _WHOLE.format(fixed=named, prelude=prelude, body=body)
-            self._sources[name] = body
+        bodies = {
+            file.name.removesuffix(".lua"): file.read_text() for file in folder.iterdir() if file.name.endswith(".lua")
+        }
+        base, common = bodies.pop("base"), bodies.pop("common")
+        named = ", ".join(f"{name} = {orjson.dumps(value).decode()}" for name, value in fixed.items())
+
+        def whole(name: str, body: str) -> str:
+            if name in _PLAIN:
+                return body
+            prelude = base if name in _LEAN else base + common
+            return _WHOLE.format(
+                fixed=named, prelude=prelude, body=_RELAYED.format(body=body) if fixed["relay"] else body
+            )
+
+        self._sources = {name: whole(name, body) for name, body in bodies.items()}
         self._digests = {name: sha1(text.encode()).hexdigest() for name, text in self._sources.items()}  # noqa: S324
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:

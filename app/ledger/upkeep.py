@@ -8,7 +8,7 @@ import orjson
 
 from app.clock import iso, system_clock
 from app.ledger import keys
-from app.ledger.calls import GRACE_MS, Calls, new_epoch
+from app.ledger.calls import GRACE_MS, LONGEST_LEASE_MS, Calls, new_epoch
 from app.ledger.models import Figures
 from app.ledger.scripts import Call
 
@@ -65,6 +65,7 @@ class UpkeepCalls(Calls):
                     LONGEST_PAUSE_MS,
                     limit,
                     self._options.conversation_ttl,
+                    LONGEST_LEASE_MS,
                 ],
             )
             for partition in keys.partitions()

@@ -11,14 +11,11 @@ from app.settings import ProviderConfig
 class UnknownProvider(LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no model provider “{name}”.")
-        self.name = name
 
 
 class UnknownModel(LookupError):
     def __init__(self, provider: str, model: str) -> None:
         super().__init__(f"The model provider “{provider}” has no model “{model}”.")
-        self.provider = provider
-        self.model = model
 
 
 class ProviderDescription(TypedDict):
@@ -29,15 +26,12 @@ class ProviderDescription(TypedDict):
 
 
 class Registry:
-    def __init__(self, providers: Iterable[Provider], default: str = "") -> None:
-        """`default` names the provider for those who name none; empty means the first."""
+    def __init__(self, providers: Iterable[Provider]) -> None:
+        """The first is for those who name none."""
         self._providers = {provider.name: provider for provider in providers}
         if not self._providers:
             raise ValueError("no model provider is configured")
-        name = default or next(iter(self._providers))
-        if name not in self._providers:
-            raise UnknownProvider(name)
-        self.default = self._providers[name]
+        self.default = next(iter(self._providers.values()))
 
     def get(self, name: str) -> Provider | None:
         return self._providers.get(name)
@@ -52,7 +46,7 @@ class Registry:
             candidates = [chosen]
         else:
             chosen = self.default
-            candidates = [chosen, *self._providers.values()]
+            candidates = list(self._providers.values())
         if not model:
             return chosen, chosen.models[0]
         for candidate in candidates:
@@ -69,7 +63,6 @@ class Registry:
 
     def describe(self) -> list[ProviderDescription]:
         """For GET /api/models; the default provider first."""
-        others = [provider for provider in self._providers.values() if provider is not self.default]
         return [
             {
                 "name": provider.name,
@@ -77,7 +70,7 @@ class Registry:
                 "default_model": provider.models[0],
                 "api": provider.api,
             }
-            for provider in (self.default, *others)
+            for provider in self._providers.values()
         ]
 
     def warm_up(self) -> None:
@@ -88,16 +81,12 @@ class Registry:
 def build_providers(
     configs: Sequence[ProviderConfig],
     *,
-    default: str = "",
     connect_timeout: float = 5.0,
     read_timeout: float = 600.0,
     pace: float = 0.03,
 ) -> Registry:
     """See OpenAICompatible for the numbers, all in seconds."""
     return Registry(
-        (
-            OpenAICompatible(config, connect_timeout=connect_timeout, read_timeout=read_timeout, pace=pace)
-            for config in configs
-        ),
-        default,
+        OpenAICompatible(config, connect_timeout=connect_timeout, read_timeout=read_timeout, pace=pace)
+        for config in configs
     )

@@ -1,6 +1,6 @@
 """What an owner may do with conversations, beyond what the ledger does by itself: checked, and work started."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,12 +79,7 @@ class Chat:
 
     def create(self, owner: str, settings: Mapping[str, Any]) -> Json:
         """`settings`: any of title, memory, provider, model, system_prompt."""
-        chosen = dict(settings)
-        if chosen.get("model") and not chosen.get("provider"):
-            chosen["provider"] = self._provider_of(chosen["model"])
-        self._check_choice(chosen.get("provider"), chosen.get("model"))
-        self._check_size(chosen.get("system_prompt") or "", "system_prompt")
-        return self._ledger.create(owner, **chosen)
+        return self._ledger.create(owner, **self._checked(settings))
 
     def restore(
         self,
@@ -98,11 +93,7 @@ class Chat:
 
         `settings`: as for `create`, and created_at. `messages`: parents before children; `head` is one of them.
         """
-        chosen = dict(settings)
-        if chosen.get("model") and not chosen.get("provider"):
-            chosen["provider"] = self._provider_of(chosen["model"])
-        self._check_choice(chosen.get("provider"), chosen.get("model"))
-        self._check_size(chosen.get("system_prompt") or "", "system_prompt")
+        chosen = self._checked(settings)
         for message in messages:
             if message["role"] == "user":
                 self._check_text(message["text"], "messages")
@@ -111,16 +102,20 @@ class Chat:
 
     def configure(self, owner: str, conversation_id: str, changes: Mapping[str, Any]) -> Json:
         """`changes`: as for `create`. Takes effect with the next turn that starts."""
-        changed = dict(changes)
-        if changed.get("model") and not changed.get("provider"):
-            current = self._ledger.show(owner, conversation_id)["provider"]
-            changed["provider"] = self._provider_of(changed["model"], prefer=current)
-        self._check_choice(changed.get("provider"), changed.get("model"))
-        self._check_size(changed.get("system_prompt") or "", "system_prompt")
+        changed = self._checked(changes, lambda: self._ledger.show(owner, conversation_id)["provider"])
         if "provider" in changed:
             # A model belongs to its provider: with another one, the old choice means nothing.
             changed.setdefault("model", None)
         return self._ledger.configure(owner, conversation_id, changed)
+
+    def _checked(self, settings: Mapping[str, Any], current: Callable[[], str | None] = lambda: None) -> dict[str, Any]:
+        """With the provider of a model that is named alone: the `current` one's, if it has it."""
+        chosen = dict(settings)
+        if chosen.get("model") and not chosen.get("provider"):
+            chosen["provider"] = self._provider_of(chosen["model"], prefer=current())
+        self._check_choice(chosen.get("provider"), chosen.get("model"))
+        self._check_size(chosen.get("system_prompt") or "", "system_prompt")
+        return chosen
 
     def _check_text(self, text: str, field: str) -> None:
         if not text.strip():
@@ -140,7 +135,7 @@ class Chat:
                 field=field,
             )
 
-    def _provider_of(self, model: str, prefer: str | None = None) -> str:
+    def _provider_of(self, model: str, prefer: str | None) -> str:
         preferred = self._registry.get(prefer) if prefer else None
         if preferred and model in preferred.models:
             return preferred.name

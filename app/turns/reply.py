@@ -71,7 +71,7 @@ class Reply:
             self._prompt = prompt
 
     def listen_to(self, completion: Completion) -> None:
-        """From now on the deadlines count, and an interruption closes this completion."""
+        """From now on the deadlines for tokens count, and an interruption closes this completion."""
         with self._lock:
             self._completion = completion
             self._heard = None
@@ -183,7 +183,7 @@ class Reply:
 
     def check_deadlines(self) -> None:
         with self._lock:
-            late = self._late() if self._listening and not self._interrupted.is_set() else None
+            late = None if self._finish or self._interrupted.is_set() else self._late()
         if late:
             self._interrupt(UpstreamError("provider_timeout", late))
 
@@ -191,6 +191,8 @@ class Reply:
         now, limits = self._clock(), self._timeouts
         if now - self._began > limits.total:
             return f"The reply took longer than {limits.total:g} seconds and was ended."
+        if not self._listening:
+            return None
         if self._heard is None:
             if now - self._began_listening > limits.first_token:
                 return f"The model did not begin to answer within {limits.first_token:g} seconds."

@@ -238,12 +238,12 @@ class Runner:
                 self._pause(reply, f"The model provider “{provider}” takes no more for a moment.", delay)
 
     def _pause(self, reply: Reply, reason: str, delay: float) -> None:
-        """Says so. Raises Aborted."""
+        """Says so. Raises Aborted, or what the deadlines found wrong."""
         # If the note cannot be written, only the note is missing.
         with suppress(*UNREACHABLE):
             self._ledger.note(reply.claim, "turn.retrying", {"reason": reason, "delay": round(delay, 3)})
         if reply.wait(delay):
-            raise Aborted from None
+            raise reply.stop_listening() or Aborted from None
 
     def _read(self, completion: Completion, reply: Reply, provider: str) -> None:
         reply.listen_to(completion)

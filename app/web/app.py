@@ -17,6 +17,8 @@ from app.errors import AppError, Internal, Unavailable
 from app.logs import get_logger
 from app.services import WebServices
 from app.web.api import make_api
+from app.web.assets import Assets
+from app.web.fairness import Fairness
 from app.web.headers import SecurityHeaders
 from app.web.metrics import make_metrics
 from app.web.openai_api.errors import Failed, as_error
@@ -59,8 +61,9 @@ def create_app(services: WebServices) -> Flask:
     Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
     app.register_blueprint(make_openai_api(services, origins))
-    app.register_blueprint(make_reference(ROOT / "static"))
-    app.register_blueprint(make_pages(services, ROOT / "static"))
+    assets = Assets(ROOT / "static")
+    app.register_blueprint(make_reference(assets))
+    app.register_blueprint(make_pages(services, assets))
     app.register_blueprint(make_metrics(services))
     follow_requests(app, services.traces)
     _answer_errors(app)
@@ -71,7 +74,7 @@ def create_app(services: WebServices) -> Flask:
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    app.wsgi_app = SecurityHeaders(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = Fairness(SecurityHeaders(app.wsgi_app))  # type: ignore[method-assign]
     if hops := settings.trusted_proxies:
         # Outermost, so that Socket.IO's origin check sees the address that the browser used.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from app.clock import iso
 from app.errors import Invalid
 from app.ledger.archive import Tree
 from app.services import WebServices
+from app.web.identity import address_of
 from app.web.payloads import MAX_TITLE_CHARS, MessageId, Name, Payload, Prompt, Text, parse
 from app.web.requests import json_body
 
@@ -113,7 +114,9 @@ def add_archive(api: Blueprint, services: WebServices) -> None:
         check_tree(given)
         settings = given.conversation.model_dump()
         messages = [one.model_dump(exclude_unset=True) | {"status": one.status} for one in given.messages]
-        return jsonify(services.chat.restore(g.session.id, settings, messages, given.head)), 201
+        with services.limits.conversation(g.session.id, address_of(request)):
+            restored = services.chat.restore(g.session.id, settings, messages, given.head)
+        return jsonify(restored), 201
 
 
 def as_json(tree: Tree) -> bytes:

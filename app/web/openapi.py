@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.access.sessions import COOKIE
 from app.web import payloads, schemas
 from app.web.archive import Export
 from app.web.openai_api.asked import AskedCompletion, AskedResponse
@@ -53,7 +54,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "POST /api/conversations": Operation("A new conversation", {201: schemas.Conversation}, payloads.Settings),
     "POST /api/conversations/import": Operation(
-        "A conversation that was exported", {201: schemas.Conversation}, Export, errors=(413,)
+        "A conversation that was exported", {201: schemas.Conversation}, Export, errors=(413, 429)
     ),
     f"GET {_C}": Operation("One conversation", {200: schemas.Conversation}, errors=ONE),
     f"PATCH {_C}": Operation("Sets what is given", {200: schemas.Conversation}, payloads.Settings, errors=ONE),
@@ -153,7 +154,7 @@ def document() -> dict[str, Any]:
             "schemas": shared,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "parley_session"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
             },
         },
         "security": [{"bearer": []}, {"cookie": []}],

@@ -1,7 +1,6 @@
 """The chat page, its files, and the health checks."""
 
 from functools import cache
-from pathlib import Path
 
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 
@@ -10,9 +9,8 @@ from app.services import WebServices
 from app.web.assets import ASK_FIRST, Asset, Assets
 
 
-def make_pages(services: WebServices, static: Path) -> Blueprint:
+def make_pages(services: WebServices, assets: Assets) -> Blueprint:
     pages = Blueprint("pages", __name__)
-    assets = Assets(static)
 
     @cache
     def rendered() -> Asset:

@@ -135,7 +135,7 @@ class ListConversations(Payload):
 
 class SearchConversations(Payload):
     q: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}-[0-9a-z]{26}(-[0-9]{1,20})?$")] | None = None
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}-[0-9a-z]{26}(-[0-9]{1,19})?$")] | None = None
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 

@@ -1,7 +1,6 @@
 """The documents of both interfaces, for programs and for people."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,8 +13,7 @@ _openapi = cache(openapi.document)
 _asyncapi = cache(asyncapi.document)
 
 
-def make_reference(static: Path) -> Blueprint:
-    assets = Assets(static)
+def make_reference(assets: Assets) -> Blueprint:
     reference = Blueprint("reference", __name__, url_prefix="/api")
 
     @reference.get("/openapi.json")

@@ -180,3 +180,16 @@ def test_a_providers_own_limit_is_kept_to_and_said(mode: Mode, tmp_path_factory:
         reasons = {event["reason"] for event in client.received if event["type"] == "turn.retrying"}
         assert len(reasons) == 1
         assert "takes no more for a moment" in reasons.pop()
+
+
+def test_who_waits_for_a_providers_limit_for_too_long_is_told(
+    mode: Mode, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stack = Stack(tmp_path_factory.mktemp("budget"), mode=mode, environ={"LLM_TOTAL_TIMEOUT": "2"})
+    stack.model.rates = {"rpm": 1}
+    with stack:
+        client = stack.client()
+        assert client.talk(stack.secret_text())["status"] == "done"
+        late = client.wait_finished(client.send(stack.secret_text())["turn_id"])
+        assert (late["status"], late["error"]["code"]) == ("failed", "provider_timeout")
+        assert len(stack.model.upstream.requests) == 1, "nothing was asked in vain"

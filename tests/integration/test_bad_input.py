@@ -514,6 +514,14 @@ def test_bad_cursors(stack: Stack, cursor: str) -> None:
     assert (answer.status_code, answer.json()["error"]["field"]) == (400, "cursor")
 
 
+@pytest.mark.parametrize("place", ["x", "-1", "1-1", "99999999999999999999"])
+def test_bad_cursors_of_a_search(stack: Stack, place: str) -> None:
+    api = stack.api(stack.session())
+    conversation_id = api("POST", "/api/conversations", json={}).json()["id"]
+    answer = api("GET", "/api/conversations", params={"q": "x", "cursor": f"1-{conversation_id}-{place}"})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "cursor")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

@@ -158,6 +158,30 @@ def test_answers_asked_for_again_are_turns(place: Place) -> None:
     assert [client.do("regenerate", **again), client.do("edit_message", **edited)] == answers
 
 
+def test_a_conversation_that_is_imported_counts_as_a_turn(place: Place) -> None:
+    session = place.session()
+    said = {"id": "a", "parent_id": None, "role": "user", "text": "x", "created_at": "2026-01-31T12:00:00Z"}
+    export = {
+        "format": "parley.conversation",
+        "version": 1,
+        "conversation": {"created_at": said["created_at"]},
+        "messages": [said],
+        "head": "a",
+    }
+
+    def put_in(**changes: Any) -> requests.Response:
+        return place.stack.api(session)(
+            "POST", "/api/conversations/import", json=export | changes, headers=place.headers
+        )
+
+    refused = [said | {"text": " "}]
+    assert [put_in(messages=refused).status_code for _ in range(TURNS)] == [400] * TURNS
+    assert [put_in().status_code for _ in range(TURNS)] == [201] * TURNS
+    answer = put_in()
+    assert answer.status_code == 429
+    assert is_refusal(answer.json()["error"], WINDOW)
+
+
 def test_an_address_has_so_many_turns_whatever_the_session(place: Place) -> None:
     one, other = place.client(), place.client()
     for _ in range(TURNS):
@@ -311,6 +335,12 @@ def test_windows_leave_nothing_behind(redis: Redis) -> None:
     keys = [key for key in redis.keys("parley:limit:*") if owner.encode() in key or address.encode() in key]
     assert len(keys) == 2
     eventually(lambda: not redis.exists(*keys), "they are gone")
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(redis: Redis) -> None:
+    limits, owner = limits_of(redis, turns="2/minute"), new_id("s")
+    redis.lpush(f"parley:limit:turns:60:{owner}", *[round(clock_of(redis) * 1000) + 3_600_000] * 2)
+    assert [taken(limits, owner, new_id("a")) for _ in range(3)] == [True, True, False]
 
 
 def test_connections_of_a_process_that_died_are_forgotten(redis: Redis) -> None:

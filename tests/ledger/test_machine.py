@@ -191,8 +191,12 @@ class Machine(RuleBasedStateMachine):
             assert self.lab.dump(talk.id) == before
         else:
             assert status == "stopped"
+            was_first = turn is talk.queue[0]
             talk.conclude(turn, "stopped")
-            self.hint(talk, self.following(talk, following), hinted)
+            if was_first:
+                self.hint(talk, self.following(talk, following), hinted)
+            else:
+                assert following is None, "whatever is first has its hint"
         self.settle("stop", talk)
 
     @precondition(lambda self: self.talks)

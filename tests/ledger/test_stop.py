@@ -37,6 +37,16 @@ def test_a_waiting_turn_that_nobody_has_begun(lab: Lab) -> None:
     assert lab.ledger.show(lab.owner, conversation_id)["state"] == "idle"
 
 
+def test_a_turn_behind_one_that_nobody_has_begun(lab: Lab) -> None:
+    """It says nothing about that one, which has been ready all the time."""
+    conversation_id, first = lab.conversation()
+    second = lab.send(conversation_id).answer["turn_id"]
+    lab.clock.advance(500)
+    assert lab.ledger.stop(lab.owner, conversation_id, second) == ("stopped", None)
+    assert lab.due(conversation_id) == lab.clock.now - 500 + GRACE_MS
+    assert lab.claim(conversation_id, first).waited == 500
+
+
 def test_a_running_turn_keeps_exactly_its_text(lab: Lab) -> None:
     conversation_id, turn_id = lab.conversation()
     following = lab.send(conversation_id).answer["turn_id"]

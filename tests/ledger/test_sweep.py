@@ -133,3 +133,36 @@ def test_each_to_one_sweeper(lab: Lab) -> None:
         sweeper.join()
     assert len(found) == 6
     assert sorted(chain(*found)) == sorted(made)
+
+
+# --- The clock is set back --------------------------------------------------------------------------------------------
+
+HOUR = 3_600_000
+
+
+def test_a_worker_that_lives_on_is_missed_as_soon_as_ever_once_it_dies(lab: Lab) -> None:
+    conversation_id, turn_id = lab.conversation()
+    claim = lab.claim(conversation_id, turn_id)
+    lab.clock.advance(-HOUR)
+    assert lab.write(claim, 1, "One").written == "ok"
+    lab.clock.advance(LEASE)
+    assert lab.ledger.sweep() == [(conversation_id, turn_id)]
+    assert lab.claim(conversation_id, turn_id).attempt == 2
+
+
+def test_a_worker_that_died_before_is_missed_at_once(lab: Lab) -> None:
+    conversation_id, turn_id = lab.conversation()
+    lab.claim(conversation_id, turn_id)
+    lab.clock.advance(-HOUR)
+    assert lab.ledger.sweep() == [(conversation_id, turn_id)]
+    assert lab.ledger.sweep() == []
+    assert lab.claim(conversation_id, turn_id).attempt == 2
+
+
+def test_a_turn_that_has_been_looked_at_before(lab: Lab) -> None:
+    conversation_id, turn_id = lab.conversation()
+    lab.clock.advance(GRACE_MS)
+    assert lab.ledger.sweep() == [(conversation_id, turn_id)]
+    lab.clock.advance(-HOUR)
+    assert lab.ledger.sweep() == [(conversation_id, turn_id)]
+    assert lab.claim(conversation_id, turn_id).waited == 0

@@ -429,3 +429,24 @@ def test_waiting_until_it_is_over(reply: Reply) -> None:
     reply.written(Finished("ok", "next"))
     waiting.join(10)
     assert found == ["next"]
+
+
+def test_the_whole_is_limited_while_nobody_is_listened_to_as_well(reply: Reply, clock: Clock) -> None:
+    """Between two attempts, or before the first."""
+    clock.now += 599
+    reply.check_deadlines()
+    assert not reply.wait(0)
+    clock.now += 2
+    reply.check_deadlines()
+    assert reply.wait(60)
+    problem = reply.stop_listening()
+    assert problem is not None
+    assert "longer than 600" in problem.message
+
+
+def test_a_reply_that_has_been_read_is_late_no_more(reply: Reply, clock: Clock) -> None:
+    reply.feed(Piece("One"))
+    reply.end(DONE)
+    clock.now += 601
+    reply.check_deadlines()
+    assert not reply.wait(0)

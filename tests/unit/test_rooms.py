@@ -7,7 +7,7 @@ import pytest
 import socketio
 
 from app.connections import connect
-from app.delivery.manager import RoomManager
+from app.delivery.manager import SHARED_CHANNEL, RoomManager
 from tests.support.processes import eventually
 from tests.support.redis_server import RedisServer
 
@@ -53,3 +53,40 @@ def test_all_rooms_are_heard_again_after_the_connection_was_lost(redis: RedisSer
     eventually(lambda: rooms <= process.caught_up, "each room's last event is asked for")
     channels = [f"flask-socketio/{room}" for room in rooms]
     assert {number for _, number in redis.client.pubsub_numsub(*channels)} == {1}
+
+
+def test_a_message_that_cannot_be_read_costs_no_event(redis: RedisServer) -> None:
+    """Whatever the listener stumbles over: what was published until it listens again is made up for."""
+    process = Process(redis)
+    process.manager.basic_enter_room(process.sid, "/", "c:1")
+    redis.client.publish(SHARED_CHANNEL, '{"method":"session_ended",')
+    eventually(lambda: "c:1" in process.caught_up, "its last event is asked for")
+
+
+def test_a_room_that_is_entered_while_another_one_is_closed(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.delivery.manager.LINGER_SECONDS", 0.1)
+    process = Process(redis)
+    manager = process.manager
+    for room in ("c:1", "c:2"):
+        manager.basic_enter_room(process.sid, "/", room)
+        manager.basic_leave_room(process.sid, "/", room)
+    [before] = redis.client.client_list(_type="pubsub")
+    left = set(manager._empty_since)
+
+    def first_is_closed() -> bool:
+        redis.client.publish(SHARED_CHANNEL, "x")  # whatever arrives makes it look
+        return manager._empty_since.keys() != left
+
+    assert left == {"c:1", "c:2"}
+    with manager._subscriber._sending:  # to say that the first one's channel is not wanted has to wait
+        eventually(first_is_closed, "the first room is being closed")
+        late = '{"method":"emit","namespace":"/","event":"event","room":"c:1","data":[{"seq":7,"epoch":"x"}]}'
+        redis.client.publish("flask-socketio/c:1", late)
+        manager.basic_enter_room(process.sid, "/", "c:2")
+    eventually(lambda: redis.client.pubsub_numsub("flask-socketio/c:1") == [(b"flask-socketio/c:1", 0)], "it is closed")
+    assert redis.client.pubsub_numsub("flask-socketio/c:2") == [(b"flask-socketio/c:2", 1)]
+    [after] = redis.client.client_list(_type="pubsub")
+    assert after["id"] == before["id"], "the listener has gone on"
+    assert not manager._delivered, "nothing is kept of what was still on its way"

@@ -15,5 +15,6 @@ if a.chunk ~= chunk then
   redis.call('HSET', meta, 'chunk', a.chunk)
 end
 -- Otherwise the piece is here already: its acknowledgement was lost on the way.
-if tonumber(m[3]) - a.now < a.lease * 2 / 3 then renew_lease() end
+local left = tonumber(m[3]) - a.now
+if left < a.lease * 2 / 3 or left > a.lease then renew_lease() end -- more than all of it: the clock was set back
 return 'ok'

@@ -1,5 +1,5 @@
 -- Gives the turn to one worker, with the history to send.
--- a: turn_id, fence (new and random), lease (ms), max_attempts, grace, ttl, gave_up (error as JSON),
+-- a: turn_id, fence (new and random), lease and longest_lease (ms), max_attempts, grace, ttl, gave_up (error as JSON),
 --    max_active (turns of an owner that run at a time), defaults {provider, models}, window {messages, bytes}; and of a
 --    worker whose write was refused and who would write its text again: had (its fence), had_attempt,
 --    wrote {provider, model}, new_epoch
@@ -14,7 +14,7 @@ local given_back = tonumber(redis.call('HGET', turns, 'b:' .. a.turn_id) or 0)
 -- The same call again, whose answer was lost on the way: it has the turn already.
 local repeated = fence == a.fence
 if not repeated then
-  if field('turn') ~= '' and tonumber(field('lease')) > a.now and fence ~= a.had then return { 'busy' } end
+  if field('turn') ~= '' and is_ahead(field('lease')) and fence ~= a.had then return { 'busy' } end
   if running_elsewhere(a.max_active) >= a.max_active then
     redis.call('HSET', meta, 'held', 1)
     return { 'busy' }

@@ -205,6 +205,12 @@ local function add_up(usage)
   end
 end
 
+-- Of a lease's end: it is yet to come. One that is further away than any lease is long is of a clock that was set back.
+local function is_ahead(time)
+  local left = tonumber(time) - a.now
+  return left > 0 and left <= a.longest_lease
+end
+
 -- How many other turns of the owner are running; counts up to `limit`.
 local function running_elsewhere(limit)
   local count, prefix = 0, shared .. 'c:'
@@ -213,7 +219,7 @@ local function running_elsewhere(limit)
       local m = redis.call('HMGET', prefix .. id .. ':meta', 'turn', 'lease')
       if not m[1] then
         redis.call('SREM', actives .. field('owner'), id) -- it expired
-      elseif m[1] ~= '' and tonumber(m[2]) > a.now then
+      elseif m[1] ~= '' and is_ahead(m[2]) then
         count = count + 1
       end
       if count == limit then break end
@@ -260,6 +266,7 @@ local function conclude(turn_id, status, usage, err)
     (thought ~= '' and ',"reasoning":' .. cjson.encode(thought) or '') .. '}'
   redis.call('HSET', messages, turn.reply_id, message)
   message = with_versions(message, add_child(turn.message_id, turn.reply_id))
+  local was_first = redis.call('LINDEX', queue, 0) == turn_id
   redis.call('LREM', queue, 1, turn_id)
   redis.call('ZREM', waiting, a.conversation_id .. ':' .. turn_id)
   redis.call('HSET', turns, 's:' .. turn_id, status)
@@ -270,8 +277,8 @@ local function conclude(turn_id, status, usage, err)
 
   local running = field('turn')
   local next_turn = redis.call('LINDEX', queue, 0)
-  if running == '' then
-    redis.call('XTRIM', log, 'MINID', seq .. '-0')
+  if running == '' then redis.call('XTRIM', log, 'MINID', seq .. '-0') end
+  if was_first then
     redis.call('HSET', meta, 'hints', 0)
     redis.call('HDEL', meta, 'held')
     if next_turn then
@@ -285,5 +292,5 @@ local function conclude(turn_id, status, usage, err)
   make_room()
   announce(running ~= '' and 'running' or next_turn and 'waiting' or status == 'failed' and 'failed' or 'idle')
   touch()
-  return running == '' and next_turn or nil
+  return was_first and next_turn or nil
 end

@@ -2,7 +2,7 @@
 -- look, which comes later each time (a turn may simply be waiting for a free worker).
 -- KEYS: due, ready, waiting, expiry, owners, and what owners' listings and active sets begin with. ARGV: prefix of the
 -- partition's conversation keys, now (or '': Redis's clock), first pause, longest pause (ms), limit, the longest that a
--- conversation lives without being used (ms).
+-- conversation lives without being used, and the longest that anything may be due from now (ms).
 -- Returns conversation id, turn id, …
 local due, ready, waiting, expiry, owners, listings, actives = unpack(KEYS)
 local prefix = ARGV[1]
@@ -24,6 +24,10 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now, 'LIMIT'
     redis.call('SREM', actives .. owner, id)
     if redis.call('EXISTS', actives .. owner) == 0 then redis.call('SREM', owners, owner) end
   end
+end
+-- What is due later than that was put there before the clock was set back.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, now + tonumber(ARGV[7]) + 1, '+inf', 'LIMIT', 0, tonumber(ARGV[5]))) do
+  redis.call('ZADD', due, now, id)
 end
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[5]))) do

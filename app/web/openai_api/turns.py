@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from flask import Response, g, jsonify, request
 
-from app.clock import iso
+from app.clock import iso, system_clock
 from app.errors import AppError, Invalid
 from app.ledger import NewTurn
 from app.ledger.models import Json, TurnState
@@ -67,7 +67,7 @@ class Turns:
         owner = g.session.id
         restored = fresh and bool(talk.before or talk.system_prompt)
         if restored:
-            at = iso(time.time_ns() // 1_000_000)
+            at = iso(system_clock())
             settings = {
                 "title": title_of(talk.before[0][1] if talk.before else talk.question),
                 "provider": turn.provider,
