@@ -28,6 +28,8 @@ Auth = Literal["anonymous", "jwt", "proxy"]
 HF_ROUTER = "https://router.huggingface.co/v1"
 JWT_ALGORITHMS = {f"{kind}{bits}" for kind in ("RS", "PS", "ES", "HS") for bits in (256, 384, 512)} | {"EdDSA"}
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel")
+# More than anybody means, and little enough that Redis, Lua and dates can still count with it, in milliseconds too.
+MOST = 10**9
 
 
 class SettingsError(Exception):
@@ -38,6 +40,13 @@ class SettingsError(Exception):
         self.problems = problems
 
 
+def _key(value: str) -> str:
+    """A header must be able to carry it: a line's end from copying is found here, not by every reply."""
+    if not all("!" <= character <= "~" for character in value):
+        raise ValueError("must be visible ASCII characters, without spaces and line ends")
+    return value
+
+
 class ProviderConfig(BaseModel):
     """One OpenAI-compatible endpoint. The first of `models` is its default."""
 
@@ -45,11 +54,11 @@ class ProviderConfig(BaseModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")
     base_url: str = Field(pattern=r"^https?://[^\s/]+")
-    api_key: str = Field("", repr=False)
+    api_key: Annotated[str, AfterValidator(_key)] = Field("", repr=False)
     models: tuple[str, ...] = Field(min_length=1)
     api: Api = "chat"
-    rpm: int | None = Field(None, ge=1)
-    tpm: int | None = Field(None, ge=1)
+    rpm: int | None = Field(None, ge=1, le=MOST)
+    tpm: int | None = Field(None, ge=1, le=MOST)
 
 
 class Price(BaseModel):
@@ -88,7 +97,7 @@ def _rates(value: str) -> str:
         rates = parse_many(value)
     except ValueError:
         rates = []
-    if not rates or any(rate.amount < 1 or rate.get_expiry() < 1 for rate in rates):
+    if not rates or not all(1 <= number <= MOST for rate in rates for number in (rate.amount, rate.get_expiry())):
         raise ValueError("must be a rate such as 30/minute, or several: 30/minute;500/day")
     return value
 
@@ -140,7 +149,7 @@ class Settings(BaseSettings):
     rate_limit_ip: Rates = Field("120/minute", description="Turns from one address.")
     rate_limit_sessions: Rates = Field("60/minute", description="New sessions from one address.")
     event_rate: Rate = Field("50/second", description="Events on one connection.")
-    max_connections_ip: int = Field(200, ge=1, description="Connections from one address.")
+    max_connections_ip: int = Field(200, ge=1, le=MOST, description="Connections from one address.")
 
     # Redis
     redis_url: str = Field("", description="redis://, rediss:// or redis+sentinel://host:port,…/db/service.")
@@ -153,7 +162,7 @@ class Settings(BaseSettings):
 
     # Workers
     worker_concurrency: int = Field(200, ge=1, le=10_000, description="Replies that one worker process carries.")
-    lease_seconds: float = Field(10, gt=0, le=600, description="A silent worker's turn is taken over after this.")
+    lease_seconds: float = Field(10, ge=0.1, le=600, description="A silent worker's turn is taken over after this.")
     sweep_seconds: float = Field(1, gt=0, le=60, description="How often a worker looks for turns nobody works on.")
     drain_seconds: float = Field(
         20, ge=0, le=3600, description="After SIGTERM, replies that take longer than this go to another worker."
@@ -161,15 +170,19 @@ class Settings(BaseSettings):
     flush_ms: int = Field(30, ge=0, le=1000, description="Streamed text is passed on at most this often.")
 
     # Sessions and conversations
-    session_ttl_seconds: int = Field(2_592_000, ge=1, description="A session lives this long after its last use.")
-    conversation_ttl_seconds: int = Field(2_592_000, ge=1, description="The same for a conversation.")
+    session_ttl_seconds: int = Field(
+        2_592_000, ge=1, le=MOST, description="A session lives this long after its last use."
+    )
+    conversation_ttl_seconds: int = Field(2_592_000, ge=1, le=MOST, description="The same for a conversation.")
     system_prompt: str = Field("You are a helpful assistant.", description="Sent first, with every message.")
     memory_messages: int = Field(20, ge=0, le=1000, description="Earlier messages sent to the model, at most.")
-    memory_tokens: int = Field(8000, ge=1, description="Tokens (estimated) sent to the model, at most.")
-    max_message_chars: int = Field(32_000, ge=1, description="Longest message.")
-    max_queued_turns: int = Field(20, ge=1, description="Messages that may wait in one conversation.")
-    max_active_turns: int = Field(4, ge=1, description="Turns of one session that run at a time; others wait.")
-    max_waiting_turns: int = Field(5000, ge=1, description="Turns that may wait in all; then new ones are refused.")
+    memory_tokens: int = Field(8000, ge=1, le=MOST, description="Tokens (estimated) sent to the model, at most.")
+    max_message_chars: int = Field(32_000, ge=1, le=MOST, description="Longest message.")
+    max_queued_turns: int = Field(20, ge=1, le=MOST, description="Messages that may wait in one conversation.")
+    max_active_turns: int = Field(4, ge=1, le=MOST, description="Turns of one session that run at a time; others wait.")
+    max_waiting_turns: int = Field(
+        5000, ge=1, le=MOST, description="Turns that may wait in all; then new ones are refused."
+    )
 
     # Providers
     default_provider: str = Field("", description="Name of a provider. Default: the first configured.")
@@ -186,12 +199,14 @@ class Settings(BaseSettings):
     providers: Annotated[tuple[ProviderConfig, ...], NoDecode] = Field(
         (), description='More endpoints, as JSON: [{"name", "base_url", "api_key", "models", "api", "rpm", "tpm"}].'
     )
-    openai_rpm: int | None = Field(None, ge=1, description="Requests a minute, of all workers. Default: no limit.")
-    openai_tpm: int | None = Field(None, ge=1, description="The same for tokens.")
-    ollama_rpm: int | None = Field(None, ge=1, description="As OPENAI_RPM.")
-    ollama_tpm: int | None = Field(None, ge=1, description="As OPENAI_TPM.")
-    hf_rpm: int | None = Field(None, ge=1, description="As OPENAI_RPM.")
-    hf_tpm: int | None = Field(None, ge=1, description="As OPENAI_TPM.")
+    openai_rpm: int | None = Field(
+        None, ge=1, le=MOST, description="Requests a minute, of all workers. Default: no limit."
+    )
+    openai_tpm: int | None = Field(None, ge=1, le=MOST, description="The same for tokens.")
+    ollama_rpm: int | None = Field(None, ge=1, le=MOST, description="As OPENAI_RPM.")
+    ollama_tpm: int | None = Field(None, ge=1, le=MOST, description="As OPENAI_TPM.")
+    hf_rpm: int | None = Field(None, ge=1, le=MOST, description="As OPENAI_RPM.")
+    hf_tpm: int | None = Field(None, ge=1, le=MOST, description="As OPENAI_TPM.")
     llm_connect_timeout: float = Field(5, gt=0, description="Seconds to reach a provider.")
     llm_first_token_timeout: float = Field(60, gt=0, description="Seconds until its first token.")
     llm_idle_timeout: float = Field(30, gt=0, description="Seconds between two tokens.")
@@ -237,6 +252,12 @@ class Settings(BaseSettings):
     def _check_base_url(cls, value: str) -> str:
         if value and not _is_base_url(value):
             raise ValueError("must be an http:// or https:// address")
+        return value
+
+    @field_validator("openai_api_key", "ollama_api_key", "hf_token")
+    @classmethod
+    def _check_keys(cls, value: SecretStr) -> SecretStr:
+        _key(value.get_secret_value())
         return value
 
     @field_validator("openai_model", "ollama_model", "hf_model")
@@ -364,8 +385,8 @@ def _missing(settings: Settings, bad: set[str]) -> list[str]:
     if "providers" in bad:  # nobody knows what it would have named
         return problems
     names = [config.name for config in settings.provider_configs()]
-    if "ollama_base_url" in bad:
-        names.append("ollama")
+    given_wrongly = {"openai_api_key": "openai", "ollama_base_url": "ollama", "hf_token": "huggingface"}
+    names += [name for variable, name in given_wrongly.items() if variable in bad]
     if not names:
         problems.append("OPENAI_API_KEY: no provider is configured; set this, OLLAMA_BASE_URL, HF_TOKEN or PROVIDERS")
     elif settings.default_provider and settings.default_provider not in names:

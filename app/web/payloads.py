@@ -133,9 +133,21 @@ class ListConversations(Payload):
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
+def _scannable(cursor: str) -> str:
+    """Redis counts its scans in 64 bits."""
+    if any(int(scan) >= 2**64 for scan in cursor.split("-")[2:]):
+        raise ValueError("is no place in a conversation")
+    return cursor
+
+
 class SearchConversations(Payload):
     q: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}-[0-9a-z]{26}(-[0-9]{1,20})?$")] | None = None
+    cursor: (
+        Annotated[
+            str, StringConstraints(pattern=r"^[0-9]{1,16}-[0-9a-z]{26}(-[0-9]{1,20})?$"), AfterValidator(_scannable)
+        ]
+        | None
+    ) = None
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
