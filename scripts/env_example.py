@@ -50,7 +50,7 @@ def variable(name: str, field: FieldInfo) -> str:
 
 
 def shown(default: Any) -> str:
-    if isinstance(default, SecretStr):
+    if default is None or isinstance(default, SecretStr):
         return ""
     if isinstance(default, bool):
         return str(default).lower()
