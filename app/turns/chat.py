@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.errors import Busy, Invalid, TooLarge
+from app.errors import Busy, Invalid, NotFound, TooLarge
 from app.ledger import Ledger, NewTurn
 from app.ledger.keys import new_conversation_id
 from app.ledger.models import Json
@@ -40,11 +40,24 @@ class Chat:
         """Where a message goes: the conversation named, or the new one that this client_id always makes."""
         return conversation_id or new_conversation_id(owner, client_id)
 
-    def send(self, owner: str, conversation_id: str | None, turn: NewTurn) -> Json:
-        """Returns the acknowledgement, once the turn is in the ledger. Raises AppErrors."""
+    def check(self, turn: NewTurn) -> None:
+        """What can be said of its words before anything is done. Raises Invalid or TooLarge."""
         if turn.again is None:
             self._check_text(turn.text, "text")
         self._check_size(turn.system_prompt or "", "system_prompt")
+
+    def check_room(self, owner: str, conversation_id: str) -> None:
+        """Before a conversation is made for a message: raises Busy if that would not be taken. One that is there may
+        have taken it already."""
+        if self._backlog.is_full():
+            try:
+                self._ledger.show(owner, conversation_id)
+            except NotFound:
+                raise Busy(retry_after=self._backlog.retry_after()) from None
+
+    def send(self, owner: str, conversation_id: str | None, turn: NewTurn) -> Json:
+        """Returns the acknowledgement, once the turn is in the ledger. Raises AppErrors."""
+        self.check(turn)
         if turn.model and not turn.provider:
             current = self._ledger.show(owner, conversation_id)["provider"] if conversation_id else None
             turn = replace(turn, provider=self._provider_of(turn.model, prefer=current))

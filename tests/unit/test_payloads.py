@@ -143,6 +143,14 @@ def test_no_such_cursor(cursor: str) -> None:
     assert refused(payloads.ListConversations, {"cursor": cursor}) == "cursor"
 
 
+def test_a_place_within_a_search() -> None:
+    place = "1-" + "a" * 26
+    for scan in ("", "-0", f"-{2**63 - 1}"):
+        assert parse(payloads.SearchConversations, {"q": "x", "cursor": place + scan}).cursor == place + scan
+    for scan in ("-", "-x", f"-{2**64}", "-" + "9" * 20, "-1-1"):
+        assert refused(payloads.SearchConversations, {"q": "x", "cursor": place + scan}) == "cursor"
+
+
 @pytest.mark.parametrize("limit", [0, 101, "5", 1.0, None])
 def test_no_such_limit(limit: Any) -> None:
     assert refused(payloads.ListConversations, {"limit": limit}) == "limit"

@@ -65,8 +65,10 @@ class Turns:
     def _take_in(self, talk: Talk, turn: NewTurn, conversation_id: str, *, fresh: bool) -> Json:
         """Into a conversation that may have to be made first (`fresh`). Returns the acknowledgement."""
         owner = g.session.id
+        self._chat.check(turn)
         restored = fresh and bool(talk.before or talk.system_prompt)
         if restored:
+            self._chat.check_room(owner, conversation_id)
             at = iso(system_clock())
             settings = {
                 "title": title_of(talk.before[0][1] if talk.before else talk.question),
