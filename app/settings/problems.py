@@ -15,8 +15,8 @@ def problems_of(settings: "Settings", bad: set[str]) -> list[str]:
     if "providers" in bad:  # nobody knows what it would have named
         return problems
     names = [config.name for config in settings.provider_configs()]
-    if "ollama_base_url" in bad:
-        names.append("ollama")
+    given_wrongly = {"openai_api_key": "openai", "ollama_base_url": "ollama", "hf_token": "huggingface"}
+    names += [name for variable, name in given_wrongly.items() if variable in bad]
     if not names:
         problems.append("OPENAI_API_KEY: no provider is configured; set this, OLLAMA_BASE_URL, HF_TOKEN or PROVIDERS")
     elif settings.default_provider and settings.default_provider not in names:

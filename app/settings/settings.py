@@ -8,8 +8,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.settings.problems import problems_of
 from app.settings.values import (
+    MOST,
     Algorithms,
     Api,
+    ApiKey,
     AsyncMode,
     Auth,
     BaseUrl,
@@ -71,7 +73,7 @@ class Settings(BaseSettings):
     rate_limit_ip: Rates = Field("120/minute", description="Turns from one address.")
     rate_limit_sessions: Rates = Field("60/minute", description="New sessions from one address.")
     event_rate: Rate = Field("50/second", description="Events on one connection.")
-    max_connections_ip: int = Field(200, ge=1, description="Connections from one address.")
+    max_connections_ip: int = Field(200, ge=1, le=MOST, description="Connections from one address.")
 
     # Redis
     redis_url: RedisUrl = Field("", description="redis://, rediss:// or redis+sentinel://host:port,…/db/service.")
@@ -84,7 +86,7 @@ class Settings(BaseSettings):
 
     # Workers
     worker_concurrency: int = Field(200, ge=1, le=10_000, description="Replies that one worker process carries.")
-    lease_seconds: float = Field(10, gt=0, le=600, description="A silent worker's turn is taken over after this.")
+    lease_seconds: float = Field(10, ge=0.1, le=600, description="A silent worker's turn is taken over after this.")
     sweep_seconds: float = Field(1, gt=0, le=60, description="How often a worker looks for turns nobody works on.")
     drain_seconds: float = Field(
         20, ge=0, le=3600, description="After SIGTERM, replies that take longer than this go to another worker."
@@ -92,19 +94,23 @@ class Settings(BaseSettings):
     flush_ms: int = Field(30, ge=0, le=1000, description="Streamed text is passed on at most this often.")
 
     # Sessions and conversations
-    session_ttl_seconds: int = Field(2_592_000, ge=1, description="A session lives this long after its last use.")
-    conversation_ttl_seconds: int = Field(2_592_000, ge=1, description="The same for a conversation.")
+    session_ttl_seconds: int = Field(
+        2_592_000, ge=1, le=MOST, description="A session lives this long after its last use."
+    )
+    conversation_ttl_seconds: int = Field(2_592_000, ge=1, le=MOST, description="The same for a conversation.")
     system_prompt: str = Field("You are a helpful assistant.", description="Sent first, with every message.")
     memory_messages: int = Field(20, ge=0, le=1000, description="Earlier messages sent to the model, at most.")
-    memory_tokens: int = Field(8000, ge=1, description="Tokens (estimated) sent to the model, at most.")
-    max_message_chars: int = Field(32_000, ge=1, description="Longest message.")
-    max_queued_turns: int = Field(20, ge=1, description="Messages that may wait in one conversation.")
-    max_active_turns: int = Field(4, ge=1, description="Turns of one session that run at a time; others wait.")
-    max_waiting_turns: int = Field(5000, ge=1, description="Turns that may wait in all; then new ones are refused.")
+    memory_tokens: int = Field(8000, ge=1, le=MOST, description="Tokens (estimated) sent to the model, at most.")
+    max_message_chars: int = Field(32_000, ge=1, le=MOST, description="Longest message.")
+    max_queued_turns: int = Field(20, ge=1, le=MOST, description="Messages that may wait in one conversation.")
+    max_active_turns: int = Field(4, ge=1, le=MOST, description="Turns of one session that run at a time; others wait.")
+    max_waiting_turns: int = Field(
+        5000, ge=1, le=MOST, description="Turns that may wait in all; then new ones are refused."
+    )
 
     # Providers
     default_provider: str = Field("", description="Name of a provider. Default: the first configured.")
-    openai_api_key: SecretStr = Field(SecretStr(""), description="Configures the provider `openai`.")
+    openai_api_key: ApiKey = Field(SecretStr(""), description="Configures the provider `openai`.")
     openai_base_url: BaseUrl = Field("https://api.openai.com/v1", description="Any OpenAI-compatible endpoint.")
     openai_model: Models = Field(("gpt-5-mini",), description="One model, or several: the first is the default.")
     openai_api: Api = Field("responses", description="responses or chat.")
@@ -112,8 +118,8 @@ class Settings(BaseSettings):
         "", description="Configures the provider `ollama`, e.g. http://localhost:11434/v1."
     )
     ollama_model: Models = Field(("llama3.2",), description="As OPENAI_MODEL.")
-    ollama_api_key: SecretStr = Field(SecretStr(""), description="For an Ollama behind a key.")
-    hf_token: SecretStr = Field(SecretStr(""), description="Configures the provider `huggingface`.")
+    ollama_api_key: ApiKey = Field(SecretStr(""), description="For an Ollama behind a key.")
+    hf_token: ApiKey = Field(SecretStr(""), description="Configures the provider `huggingface`.")
     hf_model: Models = Field(("meta-llama/Llama-3.1-8B-Instruct",), description="As OPENAI_MODEL.")
     hf_base_url: BaseUrl = Field(
         HF_ROUTER, description="Hugging Face's OpenAI-compatible router, or an endpoint of yours."
@@ -121,12 +127,14 @@ class Settings(BaseSettings):
     providers: Providers = Field(
         (), description='More endpoints, as JSON: [{"name", "base_url", "api_key", "models", "api", "rpm", "tpm"}].'
     )
-    openai_rpm: int | None = Field(None, ge=1, description="Requests a minute, of all workers. Default: no limit.")
-    openai_tpm: int | None = Field(None, ge=1, description="The same for tokens.")
-    ollama_rpm: int | None = Field(None, ge=1, description="As OPENAI_RPM.")
-    ollama_tpm: int | None = Field(None, ge=1, description="As OPENAI_TPM.")
-    hf_rpm: int | None = Field(None, ge=1, description="As OPENAI_RPM.")
-    hf_tpm: int | None = Field(None, ge=1, description="As OPENAI_TPM.")
+    openai_rpm: int | None = Field(
+        None, ge=1, le=MOST, description="Requests a minute, of all workers. Default: no limit."
+    )
+    openai_tpm: int | None = Field(None, ge=1, le=MOST, description="The same for tokens.")
+    ollama_rpm: int | None = Field(None, ge=1, le=MOST, description="As OPENAI_RPM.")
+    ollama_tpm: int | None = Field(None, ge=1, le=MOST, description="As OPENAI_TPM.")
+    hf_rpm: int | None = Field(None, ge=1, le=MOST, description="As OPENAI_RPM.")
+    hf_tpm: int | None = Field(None, ge=1, le=MOST, description="As OPENAI_TPM.")
     llm_connect_timeout: float = Field(5, gt=0, description="Seconds to reach a provider.")
     llm_first_token_timeout: float = Field(60, gt=0, description="Seconds until its first token.")
     llm_idle_timeout: float = Field(30, gt=0, description="Seconds between two tokens.")

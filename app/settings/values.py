@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import orjson
 from limits import parse_many
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
 Api = Literal["responses", "chat"]
@@ -17,6 +17,23 @@ Auth = Literal["anonymous", "jwt", "proxy"]
 
 JWT_ALGORITHMS = {f"{kind}{bits}" for kind in ("RS", "PS", "ES", "HS") for bits in (256, 384, 512)} | {"EdDSA"}
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel")
+# More than anybody means, and little enough that Redis, Lua and dates can still count with it, in milliseconds too.
+MOST = 10**9
+
+
+def _key(value: str) -> str:
+    if not all("!" <= character <= "~" for character in value):
+        raise ValueError("must be visible ASCII characters, without spaces and line ends")
+    return value
+
+
+def _secret_key(value: SecretStr) -> SecretStr:
+    _key(value.get_secret_value())
+    return value
+
+
+# A header must be able to carry it: a line's end from copying is found here, not by every reply.
+ApiKey = Annotated[SecretStr, AfterValidator(_secret_key)]
 
 
 class ProviderConfig(BaseModel):
@@ -26,11 +43,11 @@ class ProviderConfig(BaseModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")
     base_url: str = Field(pattern=r"^https?://[^\s/]+")
-    api_key: str = Field("", repr=False)
+    api_key: Annotated[str, AfterValidator(_key)] = Field("", repr=False)
     models: tuple[str, ...] = Field(min_length=1)
     api: Api = "chat"
-    rpm: int | None = Field(None, ge=1)
-    tpm: int | None = Field(None, ge=1)
+    rpm: int | None = Field(None, ge=1, le=MOST)
+    tpm: int | None = Field(None, ge=1, le=MOST)
 
 
 class Price(BaseModel):
@@ -120,7 +137,7 @@ def _rates(value: str) -> str:
         rates = parse_many(value)
     except ValueError:
         rates = []
-    if not rates or any(rate.amount < 1 or rate.get_expiry() < 1 for rate in rates):
+    if not rates or not all(1 <= number <= MOST for rate in rates for number in (rate.amount, rate.get_expiry())):
         raise ValueError("must be a rate such as 30/minute, or several: 30/minute;500/day")
     return value
 

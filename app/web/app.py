@@ -70,7 +70,7 @@ def create_app(services: WebServices) -> Flask:
 
     @app.after_request
     def keep_to_oneself(response: Response) -> Response:
-        if request.path.startswith("/api/"):
+        if request.path.startswith(("/api/", "/v1/")):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 

@@ -1,16 +1,18 @@
 """Where browsers may come from."""
 
+import re
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from app.errors import Forbidden
 
-# A page elsewhere may ask this of us, once its origin is allowed.
+# What a page elsewhere may send us, once its origin is allowed; and what OpenAI's SDK sends along from there.
+HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "Idempotency-Key", "X-Request-ID", "traceparent")
+SDK_HEADERS = re.compile(r"x-stainless-[a-z-]{1,40}|openai-[a-z]{1,40}")
 SHARED = {
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID",
     "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
-    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Expose-Headers": "Retry-After, X-Request-ID, Content-Disposition",
     "Access-Control-Max-Age": "600",
 }
 
@@ -54,7 +56,14 @@ def guard_origins(api: Blueprint, origins: Origins) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and origins.allow(origin, request.environ):
             response.headers.update(SHARED)
+            response.headers["Access-Control-Allow-Headers"] = ", ".join([*HEADERS, *_of_the_sdk()])
             response.headers["Access-Control-Allow-Origin"] = origin
             if origins.vouch(origin, request.environ):
                 response.headers["Access-Control-Allow-Credentials"] = "true"
         return response
+
+
+def _of_the_sdk() -> list[str]:
+    """Those of its own headers that it asks for; which they are changes with its versions."""
+    asked = request.headers.get("Access-Control-Request-Headers", "").lower().split(",")
+    return [name for part in asked if SDK_HEADERS.fullmatch(name := part.strip())]

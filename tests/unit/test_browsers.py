@@ -149,6 +149,20 @@ def test_pages_of_friends_may_read_the_answers(make_app: MakeApp, origin: str) -
     assert "Authorization" in before.headers["Access-Control-Allow-Headers"]
 
 
+def test_pages_of_friends_may_use_openais_sdk(make_app: MakeApp) -> None:
+    """It sends headers of its own along, and keys of ours with a request that may be repeated."""
+    app = make_app(allowed_origins=(FRIEND,))
+    asked = "authorization,content-type,idempotency-key,x-stainless-lang,x-stainless-retry-count,x-forwarded-user"
+    before = ask(app, "OPTIONS", "/v1/responses", Origin=FRIEND, Access_Control_Request_Headers=asked)
+    allowed = before.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert set(asked.split(",")) - set(allowed) == {"x-forwarded-user"}
+
+
+@pytest.mark.parametrize("path", ["/api/session", "/v1/models"])
+def test_what_is_said_to_one_is_kept_by_no_cache(make_app: MakeApp, path: str) -> None:
+    assert ask(make_app(), "GET", path).headers["Cache-Control"] == "no-store"
+
+
 def test_all_origins_means_without_their_cookies(make_app: MakeApp) -> None:
     answer = ask(make_app(allowed_origins=("*",)), "GET", "/api/session", Origin=FOREIGN)
     assert answer.headers["Access-Control-Allow-Origin"] == FOREIGN

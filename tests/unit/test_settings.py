@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.settings import HF_ROUTER, ProviderConfig, Settings, SettingsError
 
 SECRET = "0123456789abcdef"
+HUGE = str(10**15)
 # What a process needs at least.
 MINIMUM = {"SECRET_KEY": SECRET, "OPENAI_API_KEY": "sk-x"}
 
@@ -110,16 +111,22 @@ def test_others_variables_are_none_of_ours(environment: pytest.MonkeyPatch) -> N
         ("SOCKETIO_MESSAGE_QUEUE", ["kafka://h"]),
         ("REDISPORT", ["x", "0"]),
         ("WORKER_CONCURRENCY", ["0", "x"]),
-        ("LEASE_SECONDS", ["0", "-1", "x", "nan"]),
+        ("LEASE_SECONDS", ["0", "-1", "x", "nan", "0.0001"]),
         ("SWEEP_SECONDS", ["0", "x"]),
         ("DRAIN_SECONDS", ["-1", "x"]),
         ("FLUSH_MS", ["-1", "x"]),
-        ("SESSION_TTL_SECONDS", ["0", "x"]),
-        ("CONVERSATION_TTL_SECONDS", ["0", "x"]),
+        ("SESSION_TTL_SECONDS", ["0", "x", HUGE]),
+        ("CONVERSATION_TTL_SECONDS", ["0", "x", HUGE]),
         ("MEMORY_MESSAGES", ["-1", "x"]),
-        ("MEMORY_TOKENS", ["0", "x"]),
-        ("MAX_MESSAGE_CHARS", ["0", "x"]),
-        ("MAX_QUEUED_TURNS", ["0", "x"]),
+        ("MEMORY_TOKENS", ["0", "x", HUGE]),
+        ("MAX_MESSAGE_CHARS", ["0", "x", HUGE]),
+        ("MAX_QUEUED_TURNS", ["0", "x", HUGE]),
+        ("MAX_ACTIVE_TURNS", ["0", HUGE]),
+        ("MAX_WAITING_TURNS", ["0", HUGE]),
+        ("MAX_CONNECTIONS_IP", ["0", HUGE]),
+        ("RATE_LIMIT", ["0/minute", f"{HUGE}/minute", f"1/{HUGE}year"]),
+        ("OPENAI_RPM", ["0", HUGE]),
+        ("OPENAI_API_KEY", ["sk-\n", " sk-x", "sk x", "sk-ä"]),
         ("OPENAI_BASE_URL", ["api.openai.com", "ftp://h"]),
         ("OLLAMA_BASE_URL", ["localhost:11434"]),
         ("HF_BASE_URL", ["x"]),
@@ -174,6 +181,7 @@ def test_all_at_once_also_what_takes_several_to_see(environment: pytest.MonkeyPa
         ({"OPENAI_BASE_URL": "x"}, {"OPENAI_BASE_URL", "OPENAI_API_KEY"}),
         ({"HF_BASE_URL": "x", "HF_TOKEN": "t", "DEFAULT_PROVIDER": "huggingface"}, {"HF_BASE_URL"}),
         ({"OLLAMA_BASE_URL": "x"}, {"OLLAMA_BASE_URL"}),
+        ({"HF_TOKEN": "hf x", "DEFAULT_PROVIDER": "huggingface"}, {"HF_TOKEN"}),
         ({"OLLAMA_BASE_URL": "x", "DEFAULT_PROVIDER": "ollama"}, {"OLLAMA_BASE_URL"}),
         ({"OLLAMA_BASE_URL": "x", "DEFAULT_PROVIDER": "nobody"}, {"OLLAMA_BASE_URL", "DEFAULT_PROVIDER"}),
         ({"PROVIDERS": "x", "DEFAULT_PROVIDER": "of-these"}, {"PROVIDERS"}),
@@ -193,6 +201,7 @@ def test_a_bad_provider_is_named_with_its_place(environment: pytest.MonkeyPatch)
         ({"base_url": "h"}, "PROVIDERS.1.base_url"),
         ({"models": []}, "PROVIDERS.1.models"),
         ({"api": "x"}, "PROVIDERS.1.api"),
+        ({"api_key": "sk-x\n"}, "PROVIDERS.1.api_key"),
         ({"surplus": 1}, "PROVIDERS.1.surplus"),
     ]
     for change, place in changes:
@@ -216,6 +225,8 @@ HIDDEN = "hunter2-hunter2"
         ("OPENAI_BASE_URL", f"https://user:[{HIDDEN}]@h"),
         ("PROVIDERS", f'[{{"name": "a", "base_url": "x", "api_key": "{HIDDEN}", "models": ["m"]}}]'),
         ("PROVIDERS", f'[{{"name": "a", "base_url": "http://h", "api_key": ["{HIDDEN}"], "models": ["m"]}}]'),
+        ("PROVIDERS", f'[{{"name": "a", "base_url": "http://h", "api_key": "{HIDDEN} ", "models": ["m"]}}]'),
+        ("OPENAI_API_KEY", f"{HIDDEN} "),
         ("PROVIDERS", f'[{{"api_key": "{HIDDEN}"'),
         ("PROVIDERS", f'"{HIDDEN}"'),
     ],
