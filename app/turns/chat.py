@@ -40,11 +40,15 @@ class Chat:
         """Where a message goes: the conversation named, or the new one that this client_id always makes."""
         return conversation_id or new_conversation_id(owner, client_id)
 
-    def send(self, owner: str, conversation_id: str | None, turn: NewTurn) -> Json:
-        """Returns the acknowledgement, once the turn is in the ledger. Raises AppErrors."""
+    def check(self, turn: NewTurn) -> None:
+        """What can be said of its words before anything is done. Raises Invalid or TooLarge."""
         if turn.again is None:
             self._check_text(turn.text, "text")
         self._check_size(turn.system_prompt or "", "system_prompt")
+
+    def send(self, owner: str, conversation_id: str | None, turn: NewTurn) -> Json:
+        """Returns the acknowledgement, once the turn is in the ledger. Raises AppErrors."""
+        self.check(turn)
         if turn.model and not turn.provider:
             current = self._ledger.show(owner, conversation_id)["provider"] if conversation_id else None
             turn = replace(turn, provider=self._provider_of(turn.model, prefer=current))

@@ -199,6 +199,23 @@ def test_the_same_key_asks_once(stack: Stack) -> None:
     assert len(stack.model.requests(question)) == 1
 
 
+def test_a_key_whose_question_was_refused_has_left_nothing(stack: Stack) -> None:
+    session = stack.session()
+    client, question = sdk(stack, session), stack.secret_text()
+    headers = {"Idempotency-Key": "at first too long"}
+    before: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "a"}]
+    for refused in ("x" * 40_000, " "):
+        messages: Any = [*before, {"role": "assistant", "content": "b"}, {"role": "user", "content": refused}]
+        with pytest.raises(openai.APIStatusError):
+            client.chat.completions.create(model="small", messages=messages, extra_headers=headers)
+    assert stack.api(session).get("/api/conversations")["conversations"] == []
+    client.chat.completions.create(
+        model="small", messages=[{"role": "user", "content": question}], extra_headers=headers
+    )
+    assert [one["role"] for one in stack.model.request(question).messages] == ["system", "user"]
+    assert stack.model.request(question).messages[0]["content"] != "Be brief."
+
+
 # --- responses --------------------------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,7 @@ class Turns:
     def _take_in(self, talk: Talk, turn: NewTurn, conversation_id: str, *, fresh: bool) -> Json:
         """Into a conversation that may have to be made first (`fresh`). Returns the acknowledgement."""
         owner = g.session.id
+        self._chat.check(turn)
         restored = fresh and bool(talk.before or talk.system_prompt)
         if restored:
             at = iso(system_clock())
