@@ -42,7 +42,7 @@ def groups() -> dict[str, list[str]]:
 
 
 def shown(default: Any) -> str:
-    if isinstance(default, SecretStr):
+    if default is None or isinstance(default, SecretStr):
         return ""
     if isinstance(default, bool):
         return str(default).lower()

@@ -29,11 +29,15 @@ class Window:
     def build(self, system_prompt: str, summary: str, history: Sequence[Json], question: str) -> "Sent":
         """`history`: the branch before the question, oldest first; `summary`: of what came before, maybe empty.
 
-        Only whole exchanges are sent, the newest that fit; one whose reply is empty (it failed, or was stopped before
-        it began) is left out.
+        The system prompt and the question are sent whatever they cost; a summary if it fits beside them; and of the
+        exchanges, whole, the newest that fit. One whose reply is empty (it failed, or was stopped before it began) is
+        left out.
         """
-        first = [ChatMessage("system", text) for text in (system_prompt, summary and SUMMARY_HEAD + summary) if text]
+        first = [ChatMessage("system", system_prompt)] if system_prompt else []
         last = ChatMessage("user", question)
+        memory = ChatMessage("system", SUMMARY_HEAD + summary)
+        if summary and sum(map(cost, [*first, memory, last])) <= self.max_tokens:
+            first.append(memory)
         known = exchanges(history)
         kept = self.newest(known, sum(map(cost, [*first, last])))
         messages = [*first, *(message for one in kept for message in one.messages), last]

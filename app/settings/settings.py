@@ -100,7 +100,12 @@ class Settings(BaseSettings):
     conversation_ttl_seconds: int = Field(2_592_000, ge=1, le=MOST, description="The same for a conversation.")
     system_prompt: str = Field("You are a helpful assistant.", description="Sent first, with every message.")
     memory_messages: int = Field(20, ge=0, le=1000, description="Earlier messages sent to the model, at most.")
-    memory_tokens: int = Field(8000, ge=1, le=MOST, description="Tokens (estimated) sent to the model, at most.")
+    memory_tokens: int = Field(
+        8000,
+        ge=1,
+        le=MOST,
+        description="Tokens (estimated) sent to the model, at most, if prompt and message leave room.",
+    )
     max_message_chars: int = Field(32_000, ge=1, le=MOST, description="Longest message.")
     max_queued_turns: int = Field(20, ge=1, le=MOST, description="Messages that may wait in one conversation.")
     max_active_turns: int = Field(4, ge=1, le=MOST, description="Turns of one session that run at a time; others wait.")

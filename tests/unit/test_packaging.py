@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from compose_spec import PyCompose
+from dotenv import dotenv_values
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -26,6 +28,14 @@ def procfile() -> dict[str, str]:
 def compose() -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     return loaded
+
+
+def test_env_example_shows_every_default_as_it_may_be_given() -> None:
+    text = re.sub(r"^#([A-Z_]+=)", r"\1", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
+    given = {name.lower(): value for name, value in dotenv_values(stream=StringIO(text)).items() if value}
+    assert {"openai_model", "system_prompt", "prices"} <= set(given)
+    needed = {"debug": True, "openai_api_key": "sk-x"}
+    assert Settings.model_validate(given | needed) == Settings.model_validate(needed)
 
 
 def test_env_example_shows_every_setting() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ledger.models import Json
-from app.memory.window import Sent, Window, cost, estimate_tokens
+from app.memory.window import SUMMARY_HEAD, Sent, Window, cost, estimate_tokens
 from app.providers.base import ChatMessage
 
 
@@ -76,6 +76,13 @@ def test_the_system_prompt_takes_its_share() -> None:
     need = sum(cost(ChatMessage("user", text)) for text in ("s" * 400, "q0", "a0", "q"))
     assert len(Window(10, need).build("s" * 400, "", history, "q").messages) == 4
     assert len(Window(10, need - 1).build("s" * 400, "", history, "q").messages) == 2
+
+
+def test_a_summary_that_does_not_fit_takes_nobody_elses_place() -> None:
+    history, summary = talk("q0", "a0"), "s" * 400
+    need = sum(cost(ChatMessage("user", text)) for text in (SUMMARY_HEAD + summary, "p", "q"))
+    assert texts(Window(10, need).build("p", summary, history, "q")) == ["p", SUMMARY_HEAD + summary, "q"]
+    assert texts(Window(10, need - 1).build("p", summary, history, "q")) == ["p", "q0", "a0", "q"]
 
 
 def test_exchanges_without_a_reply_are_left_out() -> None:
