@@ -6,8 +6,8 @@ from typing import Any
 from app.ledger.keys import new_id
 from app.ledger.models import Json
 
-# What a reply has besides; reasoning stands last (see common.lua).
-OF_REPLIES = ("provider", "model", "memory", "usage", "error", "reasoning")
+# What a reply has besides; system prompt and reasoning stand last (see common.lua).
+OF_REPLIES = ("provider", "model", "memory", "usage", "error", "system_prompt", "reasoning")
 ALWAYS = ("provider", "model", "memory", "usage")
 
 

@@ -28,7 +28,7 @@ def shape(export: Json) -> Json:
 
 
 def branching(stack: Stack, api: Api) -> tuple[str, list[str]]:
-    """A conversation with two versions of a reply, of which the first is chosen; (id, its texts)."""
+    """Two versions of a reply, under two system prompts, of which the first is chosen; (conversation, its texts)."""
     conversation_id = new_conversation(api)
     text = stack.secret_text("Über “alles” 👋\n\n# and more")
     thought = stack.secret_text("Hm.")
@@ -36,6 +36,7 @@ def branching(stack: Stack, api: Api) -> tuple[str, list[str]]:
     stack.model.answer(text, Script([Reasoning(thought), reply], usage=(3, 4)))
     first = post(api, conversation_id, text, wait=20).json()
     base = f"/api/conversations/{conversation_id}/messages"
+    api("PATCH", f"/api/conversations/{conversation_id}", json={"system_prompt": "Be somebody else."})
     again = api("POST", f"{base}/{first['id']}/regenerate", json={"client_id": "again", "wait": 20})
     assert again.status_code == 200
     assert api("POST", f"{base}/{first['id']}/select").status_code == 200
@@ -47,6 +48,7 @@ def test_out_and_in_again(stack: Stack) -> None:
     conversation_id, texts = branching(stack, api)
     export = exported(api, conversation_id)
     assert (export["format"], export["version"], len(export["messages"])) == ("parley.conversation", 1, 3)
+    assert [one.get("system_prompt") for one in export["messages"]] == [None, None, "Be somebody else."]
     for who in (api, stack.api(stack.session(), web=1)):
         answer = who("POST", "/api/conversations/import", json=export)
         assert answer.status_code == 201
