@@ -117,9 +117,12 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
+    """`finish_reason`: why a reply that is done is shorter than the model wanted; None: it is not."""
+
     status: Status
     usage: Json | None = None
     error: Json | None = None
+    finish_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

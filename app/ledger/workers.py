@@ -141,5 +141,6 @@ def _write_call(write: Write) -> tuple[str, str, Json, bytes, bytes]:
         "status": finish.status,
         "usage": orjson.dumps(finish.usage).decode(),
         "error": orjson.dumps(finish.error).decode() if finish.error else "",
+        "finish_reason": finish.finish_reason,
     }
     return "finish", claim.conversation_id, named, *piece

@@ -68,6 +68,10 @@ class Completion(Protocol):
     def usage(self) -> Usage | None:
         """Known once the iteration has ended, where the API says it."""
 
+    @property
+    def finish_reason(self) -> str | None:
+        """Known as late: why the text is shorter than the model wanted (`length`, `content_filter`); else None."""
+
     def __iter__(self) -> Iterator[Piece]:
         """Connect on the first `next()`, then give what arrives, never nothing. Ends with `Aborted` or `UpstreamError`
         if it does not end well. Closing the iterator early closes the upstream connection."""

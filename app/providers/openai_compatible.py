@@ -83,6 +83,10 @@ class StreamedCompletion:
         return self._reader.usage
 
     @property
+    def finish_reason(self) -> str | None:
+        return self._reader.reason
+
+    @property
     def reads(self) -> int:
         """How often the network was read."""
         return self._exchange.reads

@@ -7,7 +7,7 @@ from app.ledger.keys import new_id
 from app.ledger.models import Json
 
 # What a reply has besides; system prompt and reasoning stand last (see common.lua).
-OF_REPLIES = ("provider", "model", "memory", "usage", "error", "system_prompt", "reasoning")
+OF_REPLIES = ("provider", "model", "memory", "usage", "error", "finish_reason", "system_prompt", "reasoning")
 ALWAYS = ("provider", "model", "memory", "usage")
 
 

@@ -230,6 +230,7 @@ class Runner:
         return Finish(
             "done",
             usage=usage_of(self._options.prices, model, usage.input_tokens, usage.output_tokens) if usage else None,
+            finish_reason=completion.finish_reason,
         )
 
     def _wait_for_budget(self, provider: str, tokens: int, reply: Reply) -> None:

@@ -69,6 +69,7 @@ class ExportedMessage(Lenient):
     memory: bool | None = None
     usage: ExportedUsage | None = None
     error: ExportedError | None = None
+    finish_reason: Literal["length", "content_filter"] | None = None
     system_prompt: Prompt | None = None
     reasoning: Text | None = None
 

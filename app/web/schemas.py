@@ -80,6 +80,9 @@ class Message(Said):
     attempt: int | None = Field(None, description="Of a reply that was begun more than once.")
     usage: Usage | None = None
     error: TurnError | None = None
+    finish_reason: Literal["length", "content_filter"] | None = Field(
+        None, description="Of a reply that is done, but shorter than the model wanted."
+    )
     system_prompt: str | None = Field(
         None, description="The conversation's own when this was asked, or this answer's; absent: the server's."
     )

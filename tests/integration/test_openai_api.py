@@ -1,6 +1,6 @@
 """OpenAI's own SDK as a client of ours."""
 
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
@@ -93,6 +93,33 @@ def test_a_completion_with_its_reasoning(stack: Stack, session: Session) -> None
     assert [delta.role for delta in streamed if delta.role] == ["assistant"]
     assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in streamed) == "Let me see."
     assert "".join(delta.content or "" for delta in streamed) == "Yes."
+
+
+@pytest.mark.parametrize(("reason", "detail"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
+@pytest.mark.parametrize("model", ["small", "thinker"])  # chat's and responses' words for it
+def test_a_reply_that_its_provider_cut_off(
+    stack: Stack, session: Session, model: str, reason: Literal["length", "content_filter"], detail: str
+) -> None:
+    client, question = sdk(stack, session), stack.secret_text()
+    stack.model.answer(question, *[Script(["Once upon"], finish=reason)] * 4)
+    messages: Any = [{"role": "user", "content": question}]
+    answer = client.chat.completions.create(model=model, messages=messages)
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("Once upon", reason)
+    chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True))
+    assert chunks[-1].choices[0].finish_reason == reason
+    events = list(client.responses.create(model=model, input=question, stream=True))
+    assert events[-1].type == "response.incomplete"
+    for response in (client.responses.create(model=model, input=question), events[-1].response):
+        assert (response.status, response.output_text) == ("incomplete", "Once upon")
+        assert response.incomplete_details is not None
+        assert response.incomplete_details.reason == detail
+    # Whoever reads the conversation is told as well, also after it was taken elsewhere.
+    api = stack.api(session)
+    conversation_id = api.get("/api/conversations")["conversations"][0]["id"]
+    file = api.get(f"/api/conversations/{conversation_id}/export")
+    imported = api("POST", "/api/conversations/import", json=file).json()["id"]
+    for saved in (api.messages(conversation_id)[-1], api.messages(imported)[-1]):
+        assert (saved["status"], saved["finish_reason"]) == ("done", reason)
 
 
 def test_what_cannot_be_had(stack: Stack) -> None:

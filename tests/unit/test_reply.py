@@ -30,6 +30,7 @@ class Stream:
     """A completion of which only the end matters."""
 
     usage: Usage | None = None
+    finish_reason: str | None = None
 
     def __init__(self) -> None:
         self.aborted = 0

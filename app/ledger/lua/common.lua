@@ -246,7 +246,7 @@ end
 
 -- Ends a turn: saves its reply, takes it off the queue, tells everybody. Returns the turn that is next, if any.
 -- Deltas are superseded by the event that ends the turn, so the log is cut to what came with and after it.
-local function conclude(turn_id, status, usage, err)
+local function conclude(turn_id, status, usage, err, finish_reason)
   local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
   local said, thought, instructed, origin = '', '', '', ',"provider":null,"model":null,"memory":null'
   if field('turn') == turn_id then
@@ -262,7 +262,7 @@ local function conclude(turn_id, status, usage, err)
   if err ~= '' then about = about .. ',"error":' .. err end
   local message = '{"id":"' .. turn.reply_id .. '","parent_id":"' .. turn.message_id .. '","role":"assistant","text":' ..
     cjson.encode(said) .. ',"status":"' .. status .. '","created_at":"' .. a.at .. '","turn_id":"' .. turn_id .. '"' ..
-    origin .. about .. (instructed ~= '' and ',"system_prompt":' .. cjson.encode(instructed) or '') ..
+    origin .. about .. (finish_reason and ',"finish_reason":' .. cjson.encode(finish_reason) or '') .. (instructed ~= '' and ',"system_prompt":' .. cjson.encode(instructed) or '') ..
     (thought ~= '' and ',"reasoning":' .. cjson.encode(thought) or '') .. '}'
   redis.call('HSET', messages, turn.reply_id, message)
   message = with_versions(message, add_child(turn.message_id, turn.reply_id))

@@ -1,5 +1,5 @@
 -- Ends a running turn with what has been written and the last piece (as in append; it may be empty).
--- a: turn_id, fence, chunk, prompt? (as in append), status, usage and error (JSON texts), grace, ttl
+-- a: turn_id, fence, chunk, prompt? (as in append), status, usage and error (JSON texts), finish_reason?, grace, ttl
 -- Returns {'ok', next turn or ''} or {'refused'}.
 local m = redis.call('HMGET', meta, 'fence', 'chunk', 'ended', 'turn')
 if m[3] == a.fence then
@@ -16,4 +16,4 @@ if a.chunk ~= chunk and (a.chunk ~= chunk + 1 or not add_piece(ARGV[2], ARGV[3])
   return { 'refused' }
 end
 redis.call('HSET', meta, 'ended', a.fence)
-return { 'ok', conclude(a.turn_id, a.status, a.usage, a.error) or '' }
+return { 'ok', conclude(a.turn_id, a.status, a.usage, a.error, a.finish_reason) or '' }

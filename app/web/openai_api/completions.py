@@ -71,7 +71,7 @@ def completion_chunks(handle: Handle, changes: Iterator[TurnState | None], with_
             pieces.append(framed(said.chunk(handle, model, {**role, "content": text[len(sent) :]})))
             sent = text
         if state.over and state.status != "failed":
-            pieces.append(framed(said.chunk(handle, model, {}, "stop")))
+            pieces.append(framed(said.chunk(handle, model, {}, said.finish_reason_of(state.reply or {}))))
             if with_usage and state.reply and state.reply["usage"]:
                 pieces.append(framed(said.chunk(handle, model, {}, usage=state.reply["usage"])))
             pieces.append(b"data: [DONE]\n\n")

@@ -33,7 +33,13 @@ STATUSES = {
     "failed": "failed",
     "stopped": "cancelled",
 }
-LAST_EVENT = {"completed": "response.completed", "failed": "response.failed", "cancelled": "response.incomplete"}
+LAST_EVENT = {
+    "completed": "response.completed",
+    "failed": "response.failed",
+    "cancelled": "response.incomplete",
+    "incomplete": "response.incomplete",
+}
+INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _ID = re.compile(r"(?:resp_|chatcmpl-)([0-9a-z]{26})(t[0-9a-z]{24})(m[0-9a-z]{24})([bs])([0-9a-f]{1,12})")
 
 
@@ -83,7 +89,8 @@ def attempt_of(state: TurnState) -> int:
 
 def response(handle: Handle, state: TurnState, *, previous: str | None = None) -> Json:
     reply = state.reply or {}
-    status = STATUSES[state.status]
+    why = INCOMPLETE.get(reply.get("finish_reason") or "")
+    status = "incomplete" if why else STATUSES[state.status]
     error = reply.get("error")
     output = _output(handle, state, "completed" if status == "completed" else "incomplete") if state.over else []
     return {
@@ -93,7 +100,7 @@ def response(handle: Handle, state: TurnState, *, previous: str | None = None) -
         "status": status,
         "background": handle.background,
         "error": {"code": "server_error", "message": error["message"]} if error else None,
-        "incomplete_details": None,
+        "incomplete_details": {"reason": why} if why else None,
         "instructions": None,
         "max_output_tokens": None,
         "metadata": {"conversation_id": handle.conversation_id},
@@ -213,12 +220,16 @@ def completion(handle: Handle, reply: Json) -> Json:
                     "refusal": None,
                     **({"reasoning_content": reply["reasoning"]} if reply.get("reasoning") else {}),
                 },
-                "finish_reason": "stop",
+                "finish_reason": finish_reason_of(reply),
                 "logprobs": None,
             }
         ],
         "usage": _as_completion_usage(usage),
     }
+
+
+def finish_reason_of(reply: Json) -> str:
+    return str(reply.get("finish_reason") or "stop")
 
 
 def chunk(handle: Handle, model: str, delta: Json, finish: str | None = None, usage: Json | None = None) -> Json:

@@ -2,10 +2,16 @@
 
 const NUMBER = new Intl.NumberFormat('en');
 
-export function factsOf({ status, text, provider, model, memory, usage }) {
+const CUT_OFF = {
+  length: 'Cut off: as long as the provider allows',
+  content_filter: 'Cut off by the provider’s filter',
+};
+
+export function factsOf({ status, text, provider, model, memory, usage, finish_reason }) {
   if (status === 'stopped' && !text) return 'Stopped before the first word';
   const facts = [
     status === 'stopped' && 'Stopped',
+    CUT_OFF[finish_reason],
     model && nameOf(provider, model),
     memory === false && 'without memory',
     usage && tokensOf(usage),
