@@ -69,6 +69,9 @@ class QueueFull(AppError):
 class Busy(AppError):
     code, status = "busy", 503
 
+    def __init__(self, *, retry_after: float | None = None) -> None:
+        super().__init__("Too many messages are waiting to be answered. Try again in a while.", retry_after=retry_after)
+
 
 class Unavailable(AppError):
     code, status = "unavailable", 503

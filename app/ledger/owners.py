@@ -71,7 +71,7 @@ class OwnerCalls(Calls):
                     retry_after=5,
                 )
             case [b"busy"]:
-                raise errors.Busy("Too many messages are waiting to be answered. Try again in a while.")
+                raise errors.Busy
             case [b"bad_parent"]:
                 raise Invalid("parent_id must be a reply of this conversation.", field="parent_id")
             case [b"bad_message"]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.errors import Busy, Invalid, TooLarge
+from app.errors import Busy, Invalid, NotFound, TooLarge
 from app.ledger import Ledger, NewTurn
 from app.ledger.keys import new_conversation_id
 from app.ledger.models import Json
@@ -45,6 +45,15 @@ class Chat:
         if turn.again is None:
             self._check_text(turn.text, "text")
         self._check_size(turn.system_prompt or "", "system_prompt")
+
+    def check_room(self, owner: str, conversation_id: str) -> None:
+        """Before a conversation is made for a message: raises Busy if that would not be taken. One that is there may
+        have taken it already."""
+        if self._backlog.is_full():
+            try:
+                self._ledger.show(owner, conversation_id)
+            except NotFound:
+                raise Busy(retry_after=self._backlog.retry_after()) from None
 
     def send(self, owner: str, conversation_id: str | None, turn: NewTurn) -> Json:
         """Returns the acknowledgement, once the turn is in the ledger. Raises AppErrors."""

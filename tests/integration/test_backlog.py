@@ -75,6 +75,26 @@ def test_a_full_system_says_so_and_keeps_what_it_has(small: Stack) -> None:
     assert client.talk("One more")["status"] == "done"
 
 
+def test_a_full_system_begins_no_conversation_for_what_it_refuses(small: Stack) -> None:
+    """At /v1 a conversation is made of what was said before; with a key, so that it may be asked for again."""
+    [worker] = small.workers
+    client = small.client()
+    api = small.api(client.session)
+
+    def ask(key: str) -> int:
+        asked = {"input": small.secret_text(), "instructions": "Be brief.", "background": True}
+        return api("POST", "/v1/responses", json=asked, headers={"Idempotency-Key": key}).status_code
+
+    worker.freeze()
+    try:
+        assert [ask(f"key {number}") for number in range(6)] == [200] * 5 + [503]
+        assert ask("key 0") == 200
+        assert len(api.get("/api/conversations")["conversations"]) == 5
+    finally:
+        worker.thaw()
+    eventually(lambda: ask("key 5") == 200, "there is room again", 20)
+
+
 @pytest.fixture(scope="module")
 def narrow(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One place in the only worker."""

@@ -68,6 +68,7 @@ class Turns:
         self._chat.check(turn)
         restored = fresh and bool(talk.before or talk.system_prompt)
         if restored:
+            self._chat.check_room(owner, conversation_id)
             at = iso(system_clock())
             settings = {
                 "title": title_of(talk.before[0][1] if talk.before else talk.question),
