@@ -164,7 +164,15 @@ def test_marks_never_flash_while_they_are_written(stack: Stack, new_page: NewPag
 def test_what_is_drawn_stays_as_it_is_while_more_is_written(stack: Stack, new_page: NewPage) -> None:
     """Who selects words in a paragraph that is still being written keeps them, and its formulas are set once."""
     text, begun, gone_on = question("Stay"), Gate(), Gate()
-    pieces = ["**Some** words with $x^2$", " in a line", Hold(begun), " that *goes", " on*", Hold(gone_on), ".\n\nEnd."]
+    pieces: list[str | Hold] = [
+        "**Some** words with $x^2$",
+        " in a line",
+        Hold(begun),
+        " that *goes",
+        " on*",
+        Hold(gone_on),
+        ".\n\nEnd.",
+    ]
     stack.model.answer(text, Script(pieces))
     page = new_page()
     ask(page, text)
