@@ -223,6 +223,41 @@ def test_the_page_is_light_kept_by_browsers_and_seen_at_once(stack: Stack, new_p
     assert page.evaluate("performance.getEntriesByName('first-contentful-paint').length") == 1
 
 
+# What juts out of the page, of the drawer or of a question, and cannot be scrolled to.
+_JUTTING = """() => [...document.querySelectorAll('body *')].filter((one) => {
+  const isHidden = one.closest('[inert], .visually-hidden, .symbols') || !one.checkVisibility();
+  if (isHidden || one.closest('.table-scroll, pre, .math')) return false;
+  const { left, right, width } = one.getBoundingClientRect();
+  const frame = (one.closest('dialog, .sidebar, .composer, .strip') ?? document.body).getBoundingClientRect();
+  return getComputedStyle(one).clipPath === 'none' && width && (left < frame.left - 1 || right > frame.right + 1);
+}).map((one) => `${one.tagName}.${one.className}: ${one.textContent}`)"""
+
+
+def test_in_letters_of_twice_the_size_a_phone_shows_all_of_it(stack: Stack, new_page: NewPage) -> None:
+    """A page that is enlarged is a page that is narrower."""
+    page = new_page(width=206, height=458, phone=True)
+    ask_and_wait(page, question("Large print"))
+    assert page.evaluate(_JUTTING) == []
+    for name in ("Instructions", "Usage", "Keyboard shortcuts"):
+        if name == "Instructions":
+            page.get_by_role("button", name=name).click()
+        else:
+            page.get_by_role("button", name="Conversations").click()
+            assert page.evaluate(_JUTTING) == []
+            page.get_by_role("button", name="More").click()
+            page.get_by_role("menuitem", name=name).click()
+        expect(page.get_by_role("dialog", name=name)).to_be_visible()
+        assert page.evaluate(_JUTTING) == []
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        if name != "Instructions":
+            page.keyboard.press("Escape")
+    page.context.clear_cookies()
+    page.reload()
+    expect(page.locator("#trouble")).to_contain_text("Your session has ended")
+    assert page.evaluate(_JUTTING) == []
+
+
 def test_colours_are_right_before_the_first_paint(stack: Stack, new_page: NewPage) -> None:
     page = new_page(scheme="light")
     page.locator("#theme").get_by_title("Dark").click()

@@ -85,7 +85,12 @@ def test_the_very_first_message_is_edited_with_the_arrow_key_and_esc_gives_up(st
     expect(box(page)).to_have_value("")
     box(page).press("ArrowUp")
     expect(box(page)).to_have_value(text)
+    # What was changed is not given up with it.
     box(page).fill(changed)
+    box(page).press("Escape")
+    expect(box(page)).to_have_value("")
+    box(page).press("ArrowUp")
+    expect(box(page)).to_have_value(changed)
     box(page).press("Enter")
     answered(page, 1)
     expect(page.locator(".bubble")).to_have_text([changed])

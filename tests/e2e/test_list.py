@@ -133,6 +133,52 @@ def test_instructions_that_cannot_be_saved_are_kept(stack: Stack, new_page: NewP
     expect(page.locator("#instruct")).to_contain_class("in-use")
 
 
+def test_what_is_typed_in_a_question_is_kept_until_it_is_saved(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    ask_and_wait(page, question("Keep what I type"))
+    field, unsaved = page.get_by_label("How should it answer?"), page.get_by_text("This has not been saved yet.")
+
+    def instruct() -> None:
+        page.get_by_role("button", name="Instructions").click()
+
+    instruct()
+    expect(unsaved).to_be_hidden()
+    field.fill("Answer like a")
+    field.press("Escape")
+    instruct()
+    expect(unsaved).to_be_visible()
+    expect(field).to_have_value("Answer like a")
+    field.press_sequentially(" sailor.")
+    page.reload()
+    answered(page, 1)
+    instruct()
+    expect(field).to_have_value("Answer like a sailor.")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#instruct")).to_contain_class("in-use")
+    instruct()
+    expect(unsaved).to_be_hidden()
+    field.fill("Answer like a cook.")
+    page.get_by_role("button", name="Cancel").click()
+    instruct()
+    page.get_by_role("button", name="Discard").click()
+    expect(field).to_have_value("Answer like a sailor.")
+    expect(unsaved).to_be_hidden()
+    field.press("Escape")
+    instruct()
+    expect(unsaved).to_be_hidden()
+    expect(field).to_have_value("Answer like a sailor.")
+    field.press("Escape")
+
+    page.locator("#conversation-menu").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    page.get_by_label("Title").fill("A name half typ")
+    page.reload()
+    answered(page, 1)
+    page.locator("#conversation-menu").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    expect(page.get_by_label("Title")).to_have_value("A name half typ")
+
+
 def test_addresses_work_and_back_goes_back(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     first, second = question("First"), question("Second")

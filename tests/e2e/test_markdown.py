@@ -161,6 +161,42 @@ def test_marks_never_flash_while_they_are_written(stack: Stack, new_page: NewPag
     assert [state for state in seen if any(mark in state for mark in ("**", "`", "](", "|", "$"))] == []
 
 
+def test_what_is_drawn_stays_as_it_is_while_more_is_written(stack: Stack, new_page: NewPage) -> None:
+    """Who selects words in a paragraph that is still being written keeps them, and its formulas are set once."""
+    text, begun, gone_on = question("Stay"), Gate(), Gate()
+    pieces: list[str | Hold] = [
+        "**Some** words with $x^2$",
+        " in a line",
+        Hold(begun),
+        " that *goes",
+        " on*",
+        Hold(gone_on),
+        ".\n\nEnd.",
+    ]
+    stack.model.answer(text, Script(pieces))
+    page = new_page()
+    ask(page, text)
+    prose = page.locator(".reply .prose")
+    expect(prose).to_contain_text("in a line")
+    expect(prose.locator(".katex")).to_be_visible()
+    formula = prose.locator(".katex").element_handle()
+    prose.evaluate(
+        """one => getSelection().setBaseAndExtent(one.querySelector('strong').firstChild, 1,
+                                                  one.querySelector('p').lastChild, 5)"""
+    )
+    selected = page.evaluate("getSelection().toString()")
+    assert selected.startswith("ome words with")
+    assert selected.endswith(" in a")
+    begun.open()
+    expect(prose.locator("em")).to_have_text("goes on")
+    assert page.evaluate("getSelection().toString()") == selected
+    gone_on.open()
+    answered(page, 1)
+    expect(prose).to_contain_text("End.")
+    assert page.evaluate("getSelection().toString()") == selected
+    assert formula.evaluate("one => one.isConnected")
+
+
 def test_code_tables_tasks_and_formulas(stack: Stack, new_page: NewPage) -> None:
     text = question("Everything")
     stack.model.answer(

@@ -135,6 +135,9 @@ def test_an_ended_session_is_said_and_nothing_typed_is_lost(stack: Stack, new_pa
     expect(page.locator("#trouble-reason")).to_contain_text("What you have typed is kept")
     expect(page.locator("#loading")).to_be_hidden()
     expect(box(page)).to_have_value("half a thought")
+    # What is sent now waits for no connection: it is said not to be sent, and goes along into the new session.
+    box(page).press("Enter")
+    expect(page.locator(".row-note")).to_contain_text("Not sent: the session has ended")
     page.get_by_role("button", name="Go on with a new one").click()
     online(page)
     expect(page).to_have_url(stack.webs[0].url + "/")

@@ -142,13 +142,16 @@ export function createApp() {
     const text = drafts.of(lane).trim();
     const target = drafts.editing(lane);
     if (!text) return;
-    if (target === null) {
-      sending.send(lane, text);
-      drafts.set(lane, '');
-    } else {
-      sending.edit(lane, target, text);
-      drafts.stopEditing(lane);
-    }
+    if (target === null) sending.send(lane, text);
+    else sending.edit(lane, target, text);
+    drafts.set(lane, '');
+    drafts.stopEditing(lane);
+  }
+
+  function stopEditing() {
+    const { lane, log } = store.get();
+    const edited = log?.state?.messages.find(({ id }) => id === drafts.editing(lane));
+    drafts.stopEditing(lane, edited?.text);
   }
 
   function undoRemoval() {
@@ -207,7 +210,7 @@ export function createApp() {
     loadSession: settings.loadSession,
     regenerate: (message) => sending.regenerate(store.get().lane, message),
     edit: ({ id, text }) => drafts.edit(store.get().lane, id, text),
-    stopEditing: () => drafts.stopEditing(store.get().lane),
+    stopEditing,
     selectVersion: branches.select,
     takeBack: sending.takeBack,
     startOver,

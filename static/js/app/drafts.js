@@ -50,9 +50,10 @@ export function createDrafts({ store }) {
     if (!of(lane)) set(lane, text);
   }
 
-  function stopEditing(lane) {
+  // What was changed by then is there again when the same message is edited again.
+  function stopEditing(lane, original) {
     if (editing(lane) === null) return;
-    set(lane, '');
+    if (of(lane) === original) set(lane, '');
     put(EDITING + lane, '');
   }
 
@@ -60,6 +61,7 @@ export function createDrafts({ store }) {
   function inherit(lane) {
     const own = DRAFT + lane;
     const texts = [of(lane), at(own)];
+    set(lane, '');
     stopEditing(lane);
     put(own, '');
     giveBack(newLane(''), [...new Set(texts)].filter(Boolean).join('\n\n'));

@@ -6,9 +6,9 @@ import { stillToShow } from './outbox.js';
 
 const NOTHING = { messages: [], turns: [] };
 
-// `editing` is the message that is being written anew; `online`, whether what is being sent can get through;
+// `editing` is the message that is being written anew; `connection`, whether what is being sent can get through;
 // `waits`, when turns that wait are likely to begin.
-export function rowsOf(state, outbox, { editing = null, online = true, waits = {} } = {}) {
+export function rowsOf(state, outbox, { editing = null, connection = 'online', waits = {} } = {}) {
   const { messages, turns } = state ?? NOTHING;
   const entries = stillToShow(outbox, { messages, turns });
   const live = new Map(turns.map((turn, ahead) => [turn.message_id, liveRow(turn, ahead, waits)]));
@@ -22,7 +22,7 @@ export function rowsOf(state, outbox, { editing = null, online = true, waits = {
       if (live.has(message.id)) rows.push(live.get(message.id));
     }
   }
-  return [...rows, ...entries.map((entry) => (entry.event === 'regenerate' ? askedRow : sendingRow)(entry, online))];
+  return [...rows, ...entries.map((entry) => (entry.event === 'regenerate' ? askedRow : sendingRow)(entry, connection))];
 }
 
 // What will be replaced is not shown any more, from the moment it was asked for.
@@ -44,9 +44,9 @@ const liveRow = (turn, ahead, waits) => ({
 
 const replyRow = (message) => ({ kind: 'reply', key: `reply-${message.parent_id}`, message });
 
-const askedRow = (entry, online) => ({ kind: 'asked', key: `reply-${entry.after}`, entry, online });
+const askedRow = (entry, connection) => ({ kind: 'asked', key: `reply-${entry.after}`, entry, connection });
 
-const sendingRow = (entry, online) => ({ kind: 'sending', key: `sending-${entry.client_id}`, entry, online });
+const sendingRow = (entry, connection) => ({ kind: 'sending', key: `sending-${entry.client_id}`, entry, connection });
 
 // Where a message stands among its versions: [2, 3] is the second of three; null if it is the only one.
 export function placeAmongVersions({ id, versions }) {

@@ -5,15 +5,15 @@ import { confirm, promptFor } from './dialog.js';
 import { openMenu } from './menu.js';
 
 export function openConversationMenu(button, { id, title }, actions) {
-  async function rename() {
-    const given = await promptFor({
+  const rename = () =>
+    promptFor({
       title: 'Rename conversation',
       label: 'Title',
       value: title ?? '',
       action: 'Rename',
+      draft: `title.${id}`,
+      save: (given) => actions.rename(id, given),
     });
-    if (given) actions.rename(id, given);
-  }
 
   async function clear() {
     const name = title ? `“${title}”` : 'this conversation';

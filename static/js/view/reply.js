@@ -68,7 +68,7 @@ export class Reply {
   }
 
   // `entry`: it is asked for, and the server has not said yes. `turn`: it waits or is written. `message`: it is saved.
-  update({ entry = null, turn = null, message = null, ahead, until, online }) {
+  update({ entry = null, turn = null, message = null, ahead, until, connection }) {
     const live = !message;
     const { text, reasoning } = message ?? turn ?? {};
     this.#text = text ?? '';
@@ -81,7 +81,7 @@ export class Reply {
     if (live) this.element.classList.add('streamed');
     this.#article.setAttribute('aria-busy', String(live));
     this.#foot.hidden = live;
-    if (entry) this.#showStage(wayOf(entry, online, 'Asking again…'), () => this.#actions.takeBack(entry.client_id));
+    if (entry) this.#showStage(wayOf(entry, connection, 'Asking again…'), () => this.#actions.takeBack(entry.client_id));
     else this.#showStage(turn && stageOf(turn, ahead, until), () => this.#actions.stop(turn.turn_id));
     if (!live) this.#showResult(message);
     else this.#problem.hidden = true;

@@ -12,9 +12,10 @@ export function stageOf({ status, attempt, text, reasoning, retrying }, ahead, u
   return text || reasoning ? null : { words: () => 'Waiting for the first word' };
 }
 
-// How far something is that is still to be acknowledged.
-export function wayOf({ note }, online, usually) {
-  if (!online) return { words: () => 'Sent when there is a connection' };
+// How far something is that is still to be acknowledged. `connection` is its status.
+export function wayOf({ note }, connection, usually) {
+  if (connection === 'expired') return { words: () => 'Not sent: the session has ended', revocable: true };
+  if (connection !== 'online') return { words: () => 'Sent when there is a connection' };
   if (!note) return { words: () => usually };
   return { words: (left) => `${note.words}${inSeconds(left)}`, until: note.until, revocable: note.revocable };
 }

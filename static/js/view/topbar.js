@@ -7,29 +7,29 @@ import { promptFor } from './dialog.js';
 export function createTopbar({ title, menuButton, instructButton }, actions) {
   let conversation = null;
   let lane = null;
+  let isNewChat = true;
   let name = '';
-  const unsaved = new Map(); // instructions that were refused, by lane
 
   menuButton.addEventListener('click', () => openConversationMenu(menuButton, { ...conversation, title: name }, actions));
   instructButton.addEventListener('click', instruct);
 
-  async function instruct() {
-    const [where, before] = [lane, conversation?.system_prompt ?? ''];
-    const given = await promptFor({
+  function instruct() {
+    const where = lane;
+    promptFor({
       title: 'Instructions',
       text: 'Sent to the model before everything else in this conversation. Empty: the usual ones.',
       label: 'How should it answer?',
-      value: unsaved.get(where) ?? before,
+      value: conversation?.system_prompt ?? '',
       action: 'Save',
+      // With a session's end, it is gathered like all that was typed.
+      draft: `draft.instructions.${isNewChat ? 'new' : where}`,
+      save: (given) => actions.instruct(where, given),
       long: true,
     });
-    if (given === null) return;
-    if (given === before || (await actions.instruct(where, given))) unsaved.delete(where);
-    else unsaved.set(where, given);
   }
 
   function render(look) {
-    ({ conversation, lane } = look);
+    ({ conversation, lane, isNewChat } = look);
     const listed = look.conversations.find(({ id }) => id === look.lane);
     name = conversation?.title || listed?.title || '';
     setText(title, name || (look.missing ? 'Not found' : 'New chat'));

@@ -10,7 +10,7 @@ import { createScroller } from './scroller.js';
 const SCREENFUL = 10;
 const BATCH = 8;
 
-const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead', 'until', 'editing', 'online'];
+const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead', 'until', 'editing', 'connection'];
 
 // What is at the end of the conversation, so that more of it can be noticed.
 const endOf = (state) => state?.turns[0]?.text || state?.messages.at(-1);
@@ -35,13 +35,12 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
   missing.querySelector('button').addEventListener('click', () => actions.startNew());
 
   function render({ lane, log, outbox, waits, editing, connection, missing: isMissing }) {
-    const online = connection.status === 'online';
     const state = log?.state ?? null;
     const entries = inLane(outbox, lane);
     const moved = lane !== shown.lane;
-    const now = { lane, state, outbox, waits, editing, online };
+    const now = { lane, state, outbox, waits, editing, connection: connection.status };
     if (Object.keys(now).some((part) => now[part] !== shown[part])) {
-      const rows = rowsOf(state, entries, { editing, online, waits });
+      const rows = rowsOf(state, entries, { editing, connection: connection.status, waits });
       const first = moved ? -1 : rows.findIndex(({ key }) => drawn.has(key));
       drawFrom(first < 0 ? rows.length - SCREENFUL : first, rows);
       if (!moved && endOf(state) !== endOf(shown.state)) scroll.grown();

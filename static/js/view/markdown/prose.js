@@ -5,6 +5,7 @@ import { CodeBlock } from './code.js';
 import { grown } from './fence.js';
 import { blocksOf, hasDefinitions, htmlOf, htmlOfOpen, isClosedCode, isCode } from './parse.js';
 import { goesOn } from './parts.js';
+import { patch } from './patch.js';
 import { fragmentOf } from './sanitize.js';
 import { typeset } from './typeset.js';
 
@@ -111,18 +112,19 @@ class Block {
   #drawMarkup(block, open, before) {
     this.#code = null;
     const fragment = fragmentOf(open ? htmlOfOpen(block) : htmlOf(block));
-    this.#table = before?.#table ?? fragment.querySelector(':scope > table');
     this.#rows.forEach((rows) => rows.remove());
     this.#rows = [];
-    if (before?.#table) return this.#drawRows(fragment);
+    this.#table = before?.#table ?? null;
+    if (this.#table) return this.#drawRows(fragment);
     for (const table of fragment.querySelectorAll('table')) {
       const frame = h('div', { class: 'table-scroll', tabindex: 0, role: 'region', 'aria-label': 'Table' });
       table.replaceWith(frame);
       frame.append(table);
     }
     for (const pre of fragment.querySelectorAll('pre')) replacePre(pre, open);
-    typeset(fragment.querySelectorAll('code.math'));
-    this.element.replaceChildren(fragment);
+    patch(this.element, fragment);
+    typeset(this.element.querySelectorAll('code.math'));
+    this.#table = this.element.querySelector(':scope > .table-scroll > table');
   }
 
   // The rest of a table stands in the table, so that its columns are the same.

@@ -7,6 +7,8 @@ const MAX_LENGTH = 10_000;
 const KEPT = 300;
 const set = new Map();
 
+const sources = new WeakMap(); // of what was put in their place
+
 let formula = null;
 
 export function typeset(slots) {
@@ -21,19 +23,29 @@ async function load() {
   formula = math.formula;
 }
 
+// Whether this node is what would be put in that slot's place.
+export const isSetFrom = (node, slot) => sources.has(node) && sources.get(node) === keyOf(slot);
+
+const keyOf = ({ className, textContent }) => className + textContent;
+
 function put(slot) {
-  const { className, textContent: tex } = slot;
-  const known = set.get(className + tex) ?? made(className, tex);
-  if (known) slot.replaceWith(known.cloneNode(true));
+  const key = keyOf(slot);
+  if (!set.has(key)) {
+    set.set(key, made(slot));
+    if (set.size > KEPT) set.delete(set.keys().next().value);
+  }
+  const place = set.get(key)?.cloneNode(true);
+  if (!place) return;
+  sources.set(place, key);
+  slot.replaceWith(place);
 }
 
-function made(className, tex) {
+// Null for what is no formula: it stays as it was written.
+function made({ className, textContent: tex }) {
   const node = tex.length <= MAX_LENGTH ? formula(tex, className === 'math display') : null;
   if (!node) return null;
   const place = document.createElement('span');
   place.className = className;
   place.append(node);
-  set.set(className + tex, place);
-  if (set.size > KEPT) set.delete(set.keys().next().value);
   return place;
 }
