@@ -12,6 +12,7 @@ from socketio import RedisManager
 from app.delivery.listeners import Listener, Listeners
 from app.delivery.packet import Json
 from app.delivery.subscriber import Subscriber
+from app.fairness import Stretch
 from app.logs import get_logger
 
 # The default of Flask-SocketIO, so that its users' write-only `SocketIO(message_queue=…)` reaches our clients.
@@ -19,10 +20,6 @@ SHARED_CHANNEL = "flask-socketio"
 ROOM_CHANNELS = "flask-socketio/"
 # An empty room's channel stays subscribed this long: a reload comes back to it.
 LINGER_SECONDS = 10.0
-# While more is published than can be delivered, reading never waits (a pause as long as the first would be one), and
-# nobody else would be let in. After so long at a stretch they are.
-WAIT_SECONDS = 0.001
-STRETCH_SECONDS = 0.01
 
 # Told to all processes that have sockets of a session: it is over for those that a credential let in.
 ENDED = b'{"method":"session_ended",'
@@ -157,22 +154,17 @@ class RoomManager(RedisManager):
 
     def _listen(self) -> Iterable[bytes]:
         """What arrives on the shared channel; what arrives for a room is delivered on the way."""
-        next_look = began = done = 0.0
+        next_look, stretch = 0.0, Stretch()
         for channel, data in self._subscriber.messages():
-            now = time.monotonic()
-            if now - done > WAIT_SECONDS:
-                began = now
-            elif now - began > STRETCH_SECONDS:
-                time.sleep(0)
-                began = time.monotonic()
-            if now >= next_look:
-                next_look = now + LINGER_SECONDS / 2
+            stretch.read()  # there may be more of them than can be delivered
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + LINGER_SECONDS / 2
                 self._close_empty_rooms()
             if data.startswith(ENDED):
                 self._session_ended(channel.removeprefix(ROOM_CHANNELS), data)
             elif not (channel.startswith(ROOM_CHANNELS) and self._deliver_event(channel[len(ROOM_CHANNELS) :], data)):
                 yield data
-            done = time.monotonic()
+            stretch.done()
 
     def _session_ended(self, room: str, message: bytes) -> None:
         told = Json.loads(message)

@@ -7,7 +7,6 @@ The protocol itself is the `websockets` library's; here is only what moves its b
 """
 
 import socket
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -21,6 +20,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from app.delivery.outbox import Outbox
+from app.fairness import Stretch
 from app.logs import get_logger
 
 # Small, as what is read at a time is handled at a stretch, and may be hundreds of frames.
@@ -95,8 +95,10 @@ class WebSocket:
 
     def _frames(self) -> Iterator[Frame]:
         """Those with parts of messages."""
+        stretch = Stretch()
         while self._protocol.state is OPEN:
             data = self._socket.recv(RECEIVE_BYTES)
+            stretch.read()  # its client may send without end
             if data:
                 self._protocol.receive_data(data)
             else:
@@ -109,8 +111,7 @@ class WebSocket:
                     yield event
             if not data:
                 return
-            # Where more is here already, reading does not wait: one that sends without end would let nobody else in.
-            time.sleep(0)
+            stretch.done()
 
 
 def _raw_request(environ: dict[str, Any]) -> bytes:

@@ -1,8 +1,10 @@
-"""An id for each request and each Socket.IO event, on every line that is logged about it."""
+"""What is the same for all requests: their bodies, an id on every line that is logged about one, and taking turns."""
 
 import re
 import secrets
+import threading
 import time
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,6 +12,7 @@ import structlog
 from flask import Flask, Response, g, request
 
 from app.errors import TooLarge
+from app.fairness import Stretch
 from app.logs import get_logger
 from app.traces import Traces
 from app.web.payloads import json_object
@@ -18,6 +21,24 @@ HEADER = "X-Request-ID"
 # What programs ask for; not probes, pages and files.
 TRACED = ("/api/", "/v1/")
 _WELL_FORMED = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+class TakingTurns:
+    """WSGI middleware: a connection on which one request follows the other without end lets others in."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app = app
+        self._of_connection = threading.local()  # which has a thread (greenlet) of its own
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        stretch: Stretch | None = getattr(self._of_connection, "stretch", None)
+        if stretch is None:
+            stretch = self._of_connection.stretch = Stretch()
+        stretch.read()
+        try:
+            return self._app(environ, start_response)
+        finally:
+            stretch.done()
 
 
 def new_request_id() -> str:
