@@ -7,7 +7,7 @@ later, for another reason, gives back what it took.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from limits import parse, parse_many
 from redis import Redis
@@ -80,28 +80,22 @@ class Limits:
         self._lease = int(lease_seconds * 1000)
         self._turns = _windows("turns", turns)
         self._turns_ip = _windows("turns-ip", turns_ip)
+        self._imports_ip = _windows("imports-ip", turns_ip)
         self._sessions_ip = _windows("sessions-ip", sessions_ip)
         self._connections_ip = connections_ip
         self._take_script = redis.register_script(_TAKE)
         self._give_back_script = redis.register_script(_GIVE_BACK)
         self._lease_script = redis.register_script(_LEASE)
 
-    def turn(self, owner: str, address: str, conversation_id: str, client_id: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def turn(self, owner: str, address: str, conversation_id: str, client_id: str) -> Iterator[None]:
         """Counts a turn that is asked for within; not one that was accepted before, nor one that is refused.
 
         Raises RateLimited."""
         if not is_conversation_id(conversation_id):
             raise NotFound
-        return self._counted(owner, address, turns_key(conversation_id), f"c:{client_id}")
-
-    def conversation(self, owner: str, address: str) -> AbstractContextManager[None]:
-        """Counts a whole conversation that is put in within as if it were a turn. Raises RateLimited."""
-        return self._counted(owner, address)
-
-    @contextmanager
-    def _counted(self, owner: str, address: str, accepted: str = "", field: str = "") -> Iterator[None]:
         windows = [*_of(owner, self._turns), *_of(address, self._turns_ip)]
-        wait, taken = self._take(windows, accepted, field)
+        wait, taken = self._take(windows, turns_key(conversation_id), f"c:{client_id}")
         if wait:
             raise RateLimited(f"Too many messages. The next one is taken {_in_words(wait)}.", retry_after=wait)
         try:
@@ -116,6 +110,12 @@ class Limits:
         wait, _ = self._take(_of(address, self._sessions_ip))
         if wait:
             raise RateLimited(f"Too many new sessions from here. Try again {_in_words(wait)}.", retry_after=wait)
+
+    def imported(self, address: str) -> None:
+        """Counts a conversation that is put in whole: as many as there may be turns. Raises RateLimited."""
+        wait, _ = self._take(_of(address, self._imports_ip))
+        if wait:
+            raise RateLimited(f"Too many imports from here. Try again {_in_words(wait)}.", retry_after=wait)
 
     def connect(self, address: str, connection: str) -> None:
         """Counts a connection until it is released, or no longer renewed. Raises RateLimited."""

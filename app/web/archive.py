@@ -110,14 +110,13 @@ def add_archive(api: Blueprint, services: WebServices) -> None:
 
     @api.post("/conversations/import")
     def import_conversation() -> tuple[Response, int]:
+        services.limits.imported(address_of(request))
         request.max_content_length = MAX_IMPORT_BYTES
         given = parse(Export, json_body())
         check_tree(given)
         settings = given.conversation.model_dump()
         messages = [one.model_dump(exclude_unset=True) | {"status": one.status} for one in given.messages]
-        with services.limits.conversation(g.session.id, address_of(request)):
-            restored = services.chat.restore(g.session.id, settings, messages, given.head)
-        return jsonify(restored), 201
+        return jsonify(services.chat.restore(g.session.id, settings, messages, given.head)), 201
 
 
 def as_json(tree: Tree) -> bytes:
