@@ -17,7 +17,7 @@ def test_what_is_said_is_as_described(stack: Stack) -> None:
     session = stack.session()
     api, client = stack.api(session), stack.client(session)
     text = stack.secret_text()
-    stack.model.answer(text, Script([Reasoning("Hm."), "Hi"]))
+    stack.model.answer(text, Script([Reasoning("Hm."), "Hi"], finish="length"))
     conversation_id = new_conversation(api)
     base = f"/api/conversations/{conversation_id}"
     opened = client.ask("open_conversation", {"conversation_id": conversation_id})

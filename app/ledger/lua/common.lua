@@ -260,10 +260,10 @@ local function conclude(turn_id, status, usage, err, finish_reason)
   add_up(usage)
   local about = ',"usage":' .. usage
   if err ~= '' then about = about .. ',"error":' .. err end
-  if finish_reason then about = about .. ',"finish_reason":"' .. finish_reason .. '"' end
   local message = '{"id":"' .. turn.reply_id .. '","parent_id":"' .. turn.message_id .. '","role":"assistant","text":' ..
     cjson.encode(said) .. ',"status":"' .. status .. '","created_at":"' .. a.at .. '","turn_id":"' .. turn_id .. '"' ..
     origin .. about ..
+    (finish_reason and ',"finish_reason":' .. cjson.encode(finish_reason) or '') ..
     (instructed ~= '' and ',"system_prompt":' .. cjson.encode(instructed) or '') ..
     (thought ~= '' and ',"reasoning":' .. cjson.encode(thought) or '') .. '}'
   redis.call('HSET', messages, turn.reply_id, message)
