@@ -91,7 +91,7 @@ def _answer_errors(app: Flask) -> None:
 
     @app.errorhandler(AppError)
     def app_error(exc: AppError) -> tuple[Response, int]:
-        response = jsonify({"error": as_error(exc) if request.path.startswith("/v1/") else exc.as_dict()})
+        response = jsonify({"error": as_error(exc, request.path) if request.path.startswith("/v1/") else exc.as_dict()})
         if exc.retry_after is not None:
             response.headers["Retry-After"] = str(max(1, ceil(exc.retry_after)))
         if isinstance(exc, Failed):

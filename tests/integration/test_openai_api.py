@@ -163,6 +163,15 @@ def test_what_cannot_be_had(stack: Stack) -> None:
         client.models.retrieve("unheard-of")
 
 
+def test_an_error_names_what_its_interface_calls_it(stack: Stack) -> None:
+    client = sdk(stack, stack.session())
+    with pytest.raises(openai.BadRequestError) as of_completion:
+        client.chat.completions.create(model="small", messages=[{"role": "user", "content": " "}])
+    with pytest.raises(openai.BadRequestError) as of_response:
+        client.responses.create(model="small", input=" ")
+    assert (of_completion.value.param, of_response.value.param) == ("messages", "input")
+
+
 def test_what_changes_nothing_is_taken(stack: Stack) -> None:
     client, question = sdk(stack, stack.session()), stack.secret_text()
     answer = client.chat.completions.create(
