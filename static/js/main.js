@@ -60,6 +60,7 @@ const views = [
       jump: byId('jump'),
     },
     app.actions,
+    schedule,
   ),
   createComposer(
     {
@@ -90,7 +91,7 @@ const focus = createFocus({ input: byId('input'), main: byId('main') });
 
 // While a reply is written, a drawing that took longer than this is followed by a rest half as long. A longer one would
 // save little: what comes meanwhile is then drawn in one go.
-const QUICK = 8;
+const QUICK = 12;
 const MAX_REST = 100;
 
 let scheduled = false;
@@ -105,10 +106,11 @@ function schedule() {
 function draw() {
   const began = performance.now();
   scheduled = false;
+  // What asks for another drawing meanwhile gets it after the rest.
+  resting = true;
   const look = app.look();
   focus.keep(() => views.forEach((view) => view.render(look)));
-  if (!look.log?.state?.turns.length || resting) return;
-  resting = true;
+  if (!look.log?.state?.turns.length) return goOn();
   // The frame's layout and paint, which come before any timer, are part of it.
   setTimeout(() => {
     const took = performance.now() - began;

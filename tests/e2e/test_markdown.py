@@ -1,5 +1,7 @@
 """What a model writes: harmless, and drawn without flicker."""
 
+import itertools
+
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -195,6 +197,30 @@ def test_what_is_drawn_stays_as_it_is_while_more_is_written(stack: Stack, new_pa
     expect(prose).to_contain_text("End.")
     assert page.evaluate("getSelection().toString()") == selected
     assert formula.evaluate("one => one.isConnected")
+
+
+def test_what_arrives_in_one_gulp_is_drawn_frame_by_frame_and_all_of_it(stack: Stack, new_page: NewPage) -> None:
+    text, begun, drunk = question("Gulp"), Gate(), Gate()
+    gulp = "\n\n".join(f"Paragraph {number} with $x_{{{number}}}$ and **more** of it." for number in range(200))
+    stack.model.answer(text, Script(["Once. ", Hold(begun), gulp, Hold(drunk), "\n\nEnd."]))
+    page = new_page()
+    ask(page, text)
+    prose = page.locator(".reply .prose")
+    expect(prose).to_contain_text("Once.")
+    page.evaluate("""() => {
+        window.drawn = [];
+        const prose = document.querySelector('.reply .prose');
+        new MutationObserver(() => drawn.push(prose.querySelectorAll('.block').length))
+            .observe(prose, {subtree: true, childList: true, characterData: true});
+    }""")
+    begun.open()
+    # Also while nothing more comes.
+    expect(prose.locator(".block")).to_have_count(200)
+    expect(prose.locator(".block").last).to_contain_text("Paragraph 199")
+    drawn = page.evaluate("drawn")
+    assert max(later - earlier for earlier, later in itertools.pairwise([1, *drawn])) < 100
+    drunk.open()
+    expect(answered(page, 1).locator(".prose")).to_contain_text("End.")
 
 
 def test_code_tables_tasks_and_formulas(stack: Stack, new_page: NewPage) -> None:

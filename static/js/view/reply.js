@@ -67,6 +67,10 @@ export class Reply {
     this.element.append(this.#article, this.#foot);
   }
 
+  get isBehind() {
+    return this.#prose.isBehind;
+  }
+
   // `entry`: it is asked for, and the server has not said yes. `turn`: it waits or is written. `message`: it is saved.
   update({ entry = null, turn = null, message = null, ahead, until, connection }) {
     const live = !message;

@@ -17,7 +17,7 @@ const endOf = (state) => state?.turns[0]?.text || state?.messages.at(-1);
 
 const sameRow = (a, b) => PARTS.every((part) => a[part] === b[part]);
 
-export function createTranscript({ scroller, content, list, empty, loading, missing, older, jump }, actions) {
+export function createTranscript({ scroller, content, list, empty, loading, missing, older, jump }, actions, drawAgain) {
   const scroll = createScroller({ scroller, content, jump }, { onTop: () => undrawn || actions.loadOlder() });
   const groups = createRowGroups(list);
   let drawn = new Map(); // key → {row, view}
@@ -39,7 +39,7 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
     const entries = inLane(outbox, lane);
     const moved = lane !== shown.lane;
     const now = { lane, state, outbox, waits, editing, connection: connection.status };
-    if (Object.keys(now).some((part) => now[part] !== shown[part])) {
+    if (isBehind() || Object.keys(now).some((part) => now[part] !== shown[part])) {
       const rows = rowsOf(state, entries, { editing, connection: connection.status, waits });
       const first = moved ? -1 : rows.findIndex(({ key }) => drawn.has(key));
       drawFrom(first < 0 ? rows.length - SCREENFUL : first, rows);
@@ -55,7 +55,11 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
     loading.hidden = !bare || !opening || connection.status === 'expired';
     missing.hidden = !isMissing;
     older.hidden = !state?.more;
+    if (isBehind()) drawAgain();
   }
+
+  // Whether a reply that is written has more to show than could be drawn in a frame.
+  const isBehind = () => [...drawn.values()].some(({ view }) => view.isBehind);
 
   function drawFrom(first, rows) {
     all = rows;
@@ -78,7 +82,7 @@ export function createTranscript({ scroller, content, list, empty, loading, miss
 
   function drawRow(row) {
     const known = drawn.get(row.key);
-    if (known && sameRow(known.row, row)) return known;
+    if (known && sameRow(known.row, row) && !known.view.isBehind) return known;
     const view = known?.view ?? createRow(row.kind, actions);
     view.update(row);
     return { row, view };

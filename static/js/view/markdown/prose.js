@@ -15,18 +15,22 @@ const UNDECIDED = 2;
 // So many blocks are skipped together by the browser once they have scrolled away; watching each would cost as much.
 const GROUP = 16;
 
+// What arrives in one gulp is drawn in sips, so that no frame takes long: so many characters, or a part of what is left.
+const SIP = 350;
+const SHARE = 1 / 3;
+
 export class Prose {
   #blocks = [];
   #text = '';
   #finished = false;
+  isBehind = false; // there is more to draw than was drawn
 
   constructor(element) {
     this.element = element;
   }
 
   update(source, finished) {
-    // As the parser counts: otherwise what is left of the text would be looked for in the wrong place.
-    const text = source.replace(/\r\n?/g, '\n');
+    const text = this.#next(lines(source), finished);
     if (text === this.#text && finished === this.#finished) return;
     if (!text.startsWith(this.#text) || (finished && hasDefinitions(text))) this.#truncate(0);
     const added = text.slice(this.#text.length);
@@ -45,6 +49,17 @@ export class Prose {
     });
   }
 
+  // As far as is to be drawn now. What is there already when a reply is opened is drawn as a whole.
+  #next(text, finished) {
+    const drawn = this.#text.length;
+    const isWhole = finished || !drawn || !text.startsWith(this.#text);
+    const sip = Math.max(SIP, (text.length - drawn) * SHARE);
+    const rest = isWhole ? '' : text.slice(drawn + sip);
+    const end = rest.search(/\s/); // no word is cut
+    this.isBehind = end >= 0 && rest.length - end > SIP / 2;
+    return this.isBehind ? text.slice(0, text.length - rest.length + end) : text;
+  }
+
   #block(index) {
     if (index === this.#blocks.length) {
       const added = new Block();
@@ -60,6 +75,9 @@ export class Prose {
     while (this.element.lastElementChild?.childElementCount === 0) this.element.lastElementChild.remove();
   }
 }
+
+// As the parser counts: otherwise what is left of the text would be looked for in the wrong place.
+const lines = (source) => source.replace(/\r\n?/g, '\n');
 
 class Block {
   element = h('div', { class: 'block', dir: 'auto' });
