@@ -253,6 +253,24 @@ def test_code_tables_tasks_and_formulas(stack: Stack, new_page: NewPage) -> None
     assert any("katex" in url and url.endswith(".woff2") for url in asked)
 
 
+def test_a_long_table_is_one_and_a_very_long_one_begins_again_with_its_head(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Table"), Gate()
+    rows = [f"| {number} | {'wide ' * (number % 7)} |\n" for number in range(140)]
+    stack.model.answer(text, Script(["| n | words |\n|---|---|\n", *rows[:100], Hold(gate), *rows[100:]], rate=400))
+    page = new_page()
+    ask(page, text)
+    tables = page.locator(".reply .prose table")
+    numbers = page.locator(".reply .prose tbody td:first-child")
+    expect(numbers).to_have_count(100)
+    expect(tables).to_have_count(1)
+    gate.open()
+    answered(page, 1)
+    for _ in range(2):
+        expect(numbers).to_have_text([str(number) for number in range(140)])
+        expect(tables.locator("th:first-child")).to_have_text(["n", "n"])
+        page.reload()
+
+
 def test_each_block_has_the_direction_of_its_words_and_code_has_its_own(stack: Stack, new_page: NewPage) -> None:
     text = f"كيف حالك؟ {question('(Arabic)')}"
     reply = (

@@ -15,6 +15,9 @@ const UNDECIDED = 2;
 // So many blocks are skipped together by the browser once they have scrolled away; watching each would cost as much.
 const GROUP = 16;
 
+// So many parts of a table make one; the next begins with its head again. The browser lays out all of a table for a row.
+const TABLE = 8;
+
 // What arrives in one gulp is drawn in sips, so that no frame takes long: so many characters, or a part of what is left.
 const SIP = 350;
 const SHARE = 1 / 3;
@@ -86,6 +89,7 @@ class Block {
   #open = null;
   #code = null;
   #table = null; // that it is, or that it is the rest of
+  #part = 1; // of it
   #rows = [];
 
   // `before` is the block that this one is the rest of, if any.
@@ -132,8 +136,8 @@ class Block {
     const fragment = fragmentOf(open ? htmlOfOpen(block) : htmlOf(block));
     this.#rows.forEach((rows) => rows.remove());
     this.#rows = [];
-    this.#table = before?.#table ?? null;
-    if (this.#table) return this.#drawRows(fragment);
+    this.#part = before?.#table && before.#part < TABLE ? before.#part + 1 : 1;
+    if (this.#part > 1) return this.#drawRows(fragment, before.#table);
     for (const table of fragment.querySelectorAll('table')) {
       const frame = h('div', { class: 'table-scroll', tabindex: 0, role: 'region', 'aria-label': 'Table' });
       table.replaceWith(frame);
@@ -146,7 +150,8 @@ class Block {
   }
 
   // The rest of a table stands in the table, so that its columns are the same.
-  #drawRows(fragment) {
+  #drawRows(fragment, table) {
+    this.#table = table;
     this.element.replaceChildren();
     this.#rows = [...fragment.querySelectorAll('tbody')];
     for (const rows of this.#rows) typeset(rows.querySelectorAll('code.math'));
