@@ -1,6 +1,6 @@
 """Other versions of what was said: answered again, written anew, and switched between, in all tabs alike."""
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.chat import answered, ask, ask_and_wait, box, question
 from tests.e2e.conftest import NewPage
@@ -8,8 +8,9 @@ from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Reasoning, Script, words
 
 
-def place(page: Page, kind: str, number: int = -1) -> str:
-    return page.locator(f".row.{kind}").nth(number).locator(".versions-place").inner_text()
+def place(page: Page, kind: str, number: int = -1) -> Locator:
+    """Which of how many versions this is, once the server has named it."""
+    return page.locator(f".row.{kind}").nth(number).locator(".versions-place")
 
 
 def test_a_reply_is_answered_again_and_both_are_kept(stack: Stack, new_page: NewPage) -> None:
@@ -36,7 +37,7 @@ def test_a_reply_is_answered_again_and_both_are_kept(stack: Stack, new_page: New
     expect(back).to_be_focused()
     page.reload()
     expect(page.locator(".row.reply .prose").first).to_have_text("The first.")
-    assert place(page, "reply", 0) == "1/2"
+    expect(place(page, "reply", 0)).to_have_text("1/2")
 
 
 def test_a_double_click_asks_once(stack: Stack, new_page: NewPage) -> None:
@@ -50,7 +51,7 @@ def test_a_double_click_asks_once(stack: Stack, new_page: NewPage) -> None:
     stack.model.request(follow)
     answered(page, 2)
     assert len(stack.model.requests(text)) == 2
-    assert place(page, "reply", 0) == "2/2"
+    expect(place(page, "reply", 0)).to_have_text("2/2")
 
 
 def test_a_message_is_edited_and_sent_again(stack: Stack, new_page: NewPage) -> None:
@@ -94,7 +95,7 @@ def test_the_very_first_message_is_edited_with_the_arrow_key_and_esc_gives_up(st
     box(page).press("Enter")
     answered(page, 1)
     expect(page.locator(".bubble")).to_have_text([changed])
-    assert place(page, "said") == "2/2"
+    expect(place(page, "said")).to_have_text("2/2")
 
 
 def test_a_failure_is_tried_again(stack: Stack, new_page: NewPage) -> None:
