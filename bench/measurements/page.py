@@ -1,7 +1,6 @@
 """The page in Chromium: how soon it is there, and whether it keeps up with a long reply in a long conversation."""
 
 import itertools
-import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -9,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from bench.report import Figure
+from tests.e2e.browser import chromium
 from tests.e2e.chat import ask, online
-from tests.e2e.conftest import QUIET
 from tests.support.http_client import Session
 from tests.support.stack import Stack
 from tests.support.upstream import Script
@@ -72,8 +71,7 @@ class Frames:
 
 
 def measure(folder: Path) -> Iterator[Figure]:
-    with Stack(folder) as stack, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+    with Stack(folder) as stack, chromium() as browser:
         yield from _loading(stack, browser)
         for kind, (before, again, after) in REPLIES.items():
             text = before + again * (LENGTH // len(again)) + after
@@ -83,7 +81,6 @@ def measure(folder: Path) -> Iterator[Figure]:
             yield Figure(f"{kind}, 200 KB: main thread busy", frames.busy, "%")
             yield Figure(f"{kind}, 200 KB: work at its end / beginning", frames.growth, "", limit=2)
         yield from _long_chats(stack, browser)
-        browser.close()
 
 
 @contextmanager

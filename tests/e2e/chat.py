@@ -23,9 +23,14 @@ def online(page: Page) -> None:
     expect(page.locator("#status")).to_have_attribute("data-status", "online")
 
 
+def new_chat(page: Page) -> None:
+    page.get_by_role("link", name="New chat").click()
+    expect(page.locator(".row")).to_have_count(0)
+
+
 def answered(page: Page, count: int) -> Locator:
     """So many replies are complete; the last of them."""
-    expect(page.locator(".reply .row-foot:visible")).to_have_count(count, timeout=40_000)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(count)
     return page.locator(".row.reply").last
 
 

@@ -1,16 +1,13 @@
 """A browser in front of real processes."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize
 
+from tests.e2e.browser import chromium
 from tests.support.stack import Stack
-
-# Chromium would look its maker's servers up at every start.
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 NewPage = Callable[..., Page]
 
@@ -31,17 +28,13 @@ def stack(started: Stack) -> Stack:
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-    assert path, "the browser tests need chromium (Debian: apt install chromium)"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
-def new_page(stack: Stack, chromium: Browser) -> Iterator[NewPage]:
+def new_page(stack: Stack, browser: Browser) -> Iterator[NewPage]:
     """Pages, each in a profile of its own unless it is given that of another. A script or CSP error fails the test."""
     problems: list[str] = []
     contexts = []
@@ -56,7 +49,7 @@ def new_page(stack: Stack, chromium: Browser) -> Iterator[NewPage]:
         phone: bool = False,
     ) -> Page:
         if like is None:
-            context = chromium.new_context(
+            context = browser.new_context(
                 viewport=ViewportSize(width=width, height=height),
                 base_url=stack.webs[0].url,
                 color_scheme=scheme,

@@ -5,17 +5,16 @@ python -m tests.e2e.screenshots --all FOLDER       every state, three widths, li
 """
 
 import argparse
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from tests.e2e.browser import chromium
 from tests.e2e.chat import answered, ask, ask_and_wait, box, online
-from tests.e2e.conftest import QUIET
 from tests.support.processes import eventually
 from tests.support.stack import Stack, Web
 from tests.support.upstream import Failure, Gate, Hold, Reasoning, Script, words
@@ -191,7 +190,7 @@ def half_failed(stack: Stack, page: Page) -> None:
 def provider_down(_stack: Stack, page: Page) -> None:
     page.get_by_label("Model").select_option(label="none")
     ask(page, "Is anybody there?")
-    expect(page.locator(".stage")).to_contain_text("trying again", timeout=20_000)
+    expect(page.locator(".stage")).to_contain_text("trying again")
 
 
 def taken_over(stack: Stack, page: Page) -> None:
@@ -203,20 +202,20 @@ def taken_over(stack: Stack, page: Page) -> None:
     expect(page.locator(".row.reply .prose").last).to_contain_text("wide")
     stack.workers[0].kill()
     stack.repair()
-    expect(page.locator(".stage").last).to_contain_text("Taken over by another worker", timeout=40_000)
+    expect(page.locator(".stage").last).to_contain_text("Taken over by another worker")
 
 
 def no_worker(stack: Stack, page: Page) -> None:
     stack.workers[0].kill()
     ask(page, "Anybody there?")
-    expect(page.locator("#trouble-reason")).to_contain_text("no worker is running", timeout=40_000)
+    expect(page.locator("#trouble-reason")).to_contain_text("no worker is running")
 
 
 def no_database(stack: Stack, page: Page) -> None:
     ask_and_wait(page, "Before the database went away")
     stack.redis.kill()
     ask(page, "Written meanwhile")
-    expect(page.locator(".row-note").last).to_contain_text("database", timeout=40_000)
+    expect(page.locator(".row-note").last).to_contain_text("database")
 
 
 def limited(stack: Stack, page: Page) -> None:
@@ -393,14 +392,12 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as scratch,
         Stack(Path(scratch), environ=prices) as stack,
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
         for scene in scenes:
             if not options.scenes or scene.__name__ in options.scenes:
                 for look in looks:
                     take(stack, browser, scene, look, options.all)
-        browser.close()
 
 
 def take(stack: Stack, browser: Browser, scene: Scene, look: Look, folder: Path | None) -> None:

@@ -66,10 +66,10 @@ def test_shortcuts(stack: Stack, new_page: NewPage) -> None:
     page.keyboard.press("Shift+Escape")
     expect(box(page)).to_be_focused()
     page.keyboard.press("Control+Shift+c")
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    expect(page.locator(".row-foot").get_by_role("button", name="Copied")).to_be_visible()
     assert clipboard(page).endswith("There.")
     page.keyboard.press("Control+Shift+;")
-    expect(page.get_by_role("button", name="Copied")).to_have_count(2)
+    expect(page.locator(".code-block").get_by_role("button", name="Copied")).to_be_visible()
     assert clipboard(page) == "x = 1"
     page.keyboard.press("Control+Shift+s")
     expect(page.locator("#sidebar")).to_be_hidden()
@@ -189,8 +189,8 @@ def test_on_paper_stands_what_was_said_and_nothing_else(stack: Stack, new_page: 
     assert parts.evaluate_all(f"all => all.filter({is_cut}).map(one => one.outerHTML.slice(0, 90))") == []
 
 
-def test_without_scripts_the_page_says_so(stack: Stack, chromium: Browser) -> None:
-    context = chromium.new_context(java_script_enabled=False, base_url=stack.webs[0].url)
+def test_without_scripts_the_page_says_so(stack: Stack, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False, base_url=stack.webs[0].url)
     page = context.new_page()
     page.goto("/")
     expect(page.locator("noscript p")).to_be_visible()

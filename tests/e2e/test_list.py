@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
+from tests.e2e.chat import answered, ask, ask_and_wait, box, new_chat, online, question
 from tests.e2e.conftest import NewPage
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script, words
@@ -22,7 +22,7 @@ def test_what_goes_on_elsewhere_is_marked(stack: Stack, new_page: NewPage) -> No
     page = new_page()
     ask(page, text)
     expect(page.locator(".reply .prose")).to_contain_text("Slowly")
-    page.get_by_role("link", name="New chat").click()
+    new_chat(page)
     expect(entry(page, "Elsewhere").get_by_role("img", name="Replying")).to_be_visible()
     gate.open()
     expect(entry(page, "Elsewhere").get_by_role("img", name="Something new")).to_be_visible()
@@ -69,7 +69,7 @@ def test_another_device_sees_what_is_made_and_deleted(stack: Stack, new_page: Ne
     device.context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
     device.goto("/")
     expect(entry(device, "Kept")).to_have_count(1)
-    page.get_by_role("link", name="New chat").click()
+    new_chat(page)
     ask_and_wait(page, gone)
     expect(entry(device, "Gone")).to_have_count(1)
     watching = new_page(page.url, like=device)
@@ -184,7 +184,7 @@ def test_addresses_work_and_back_goes_back(stack: Stack, new_page: NewPage) -> N
     first, second = question("First"), question("Second")
     ask_and_wait(page, first)
     address = page.url
-    page.get_by_role("link", name="New chat").click()
+    new_chat(page)
     ask_and_wait(page, second)
     page.go_back()
     expect(page).to_have_url(address)
@@ -198,7 +198,7 @@ def test_addresses_work_and_back_goes_back(stack: Stack, new_page: NewPage) -> N
 def test_conversations_are_found_by_what_was_said_in_them(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     ask_and_wait(page, "Tell me of albatrosses")
-    page.get_by_role("link", name="New chat").click()
+    new_chat(page)
     ask_and_wait(page, "And of ships")
     search = page.get_by_role("searchbox", name="Search conversations")
     search.fill("albatross")

@@ -86,7 +86,7 @@ def test_redis_away_is_said_and_healed(stack: Stack, new_page: NewPage) -> None:
     ask(page, text)
     expect(page.locator(".row.said").last).to_contain_text("database")
     stack.redis.start()
-    expect(page.locator(".reply .row-foot:visible")).to_have_count(2, timeout=40_000)
+    expect(page.locator(".reply .row-foot:visible")).to_have_count(2)
     expect(page.locator(".row.said")).to_have_count(2)
     assert len(stack.model.requests(text)) == 1
 

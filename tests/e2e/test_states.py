@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
+from tests.e2e.chat import answered, ask, ask_and_wait, box, new_chat, online, question
 from tests.e2e.conftest import NewPage
 from tests.support.processes import eventually
 from tests.support.stack import Stack, Web
@@ -28,7 +28,7 @@ def test_offline_says_when_it_tries_again_and_reconnected_says_so(stack: Stack, 
     )
     gate.open()
     stack.repair()
-    expect(page.locator("#status")).to_have_text("Reconnected", timeout=40_000)
+    expect(page.locator("#status")).to_have_text("Reconnected")
     expect(page.locator("#trouble")).to_be_hidden()
     expect(page.locator(".row.reply .prose")).to_have_text("Still here.")
     expect(page.locator("#status")).to_have_text("Online")
@@ -44,7 +44,7 @@ def test_a_taken_over_reply_says_so_and_is_whole(stack: Stack, new_page: NewPage
     expect(page.locator(".row.reply .prose")).to_contain_text("Half of")
     stack.workers[0].kill()
     stack.repair()
-    expect(page.locator(".stage")).to_contain_text("Taken over by another worker", timeout=40_000)
+    expect(page.locator(".stage")).to_contain_text("Taken over by another worker")
     second.open()
     expect(answered(page, 1).locator(".prose")).to_have_text("All of it.")
     expect(page.locator(".row.reply")).to_have_count(1)
@@ -69,7 +69,7 @@ def test_with_no_worker_the_page_says_so(stack: Stack, new_page: NewPage) -> Non
     page = new_page()
     ask(page, question("Anybody"))
     # Presence is forgotten after fifteen seconds.
-    expect(page.locator("#trouble-reason")).to_contain_text("no worker is running", timeout=40_000)
+    expect(page.locator("#trouble-reason")).to_contain_text("no worker is running")
     expect(page.locator(".stage")).to_contain_text("Waiting")
     stack.repair()
     answered(page, 1)
@@ -83,7 +83,7 @@ def test_a_reply_whose_worker_died_and_left_nobody_says_so(stack: Stack, new_pag
     ask(page, text)
     expect(page.locator(".row.reply .prose")).to_contain_text("Half of")
     stack.workers[0].kill()
-    expect(page.locator("#trouble-reason")).to_contain_text("no worker is running", timeout=40_000)
+    expect(page.locator("#trouble-reason")).to_contain_text("no worker is running")
     stack.repair()
     expect(answered(page, 1).locator(".prose")).to_have_text("All of it.")
     expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
@@ -118,7 +118,7 @@ def test_a_reply_that_stands_still_because_of_redis_says_so(
     expect(page.locator(".row.reply .prose")).to_contain_text("Still")
     harm(stack)
     gate.open()
-    expect(page.locator("#trouble-reason")).to_contain_text(said, timeout=40_000)
+    expect(page.locator("#trouble-reason")).to_contain_text(said)
     mend(stack)
     expect(answered(page, 1).locator(".prose")).to_have_text("Still here.")
     expect(page.locator("#trouble")).to_be_hidden(timeout=20_000)
@@ -177,7 +177,7 @@ def test_a_provider_that_is_down_is_named_and_another_one_answers(stack: Stack, 
     page.get_by_label("Model").select_option(label="none")
     text = question("Anybody there")
     ask(page, text)
-    expect(page.locator(".stage")).to_contain_text("“dead” could not be reached; trying again", timeout=20_000)
+    expect(page.locator(".stage")).to_contain_text("“dead” could not be reached; trying again")
     answered(page, 1)
     expect(page.locator(".problem")).to_contain_text("“dead” could not be reached")
     page.get_by_label("Model").select_option(label="small")
@@ -208,6 +208,6 @@ def test_what_replies_have_used_is_said_and_added_up(stack: Stack, new_page: New
         reply = asked()
         expect(reply.locator(".facts")).to_have_text("small, chat · 18 tokens · $0.0290")
     assert usage() == ["14 tokens read, 22 written · $0.0580"] * 2
-    page.get_by_role("link", name="New chat").click()
+    new_chat(page)
     asked()
     assert usage() == ["7 tokens read, 11 written · $0.0290", "21 tokens read, 33 written · $0.0870"]

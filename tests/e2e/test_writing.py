@@ -6,7 +6,7 @@ import time
 from playwright.sync_api import Locator, Page, expect
 
 from app.ledger.keys import counts_key
-from tests.e2e.chat import answered, ask, ask_and_wait, box, online, question
+from tests.e2e.chat import answered, ask, ask_and_wait, box, new_chat, online, question
 from tests.e2e.conftest import NewPage
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script, words
@@ -76,12 +76,12 @@ def test_a_message_that_is_too_long_is_told_before_it_is_sent_and_kept(stack: St
     # Not of many lines: Chromium takes a minute to put those into any text area, as if they were typed.
     box(page).fill("words that are pasted, \U0001f600 " * 4_000)
     told = "Too long to be sent: 99,999 characters, at most 32,000 are taken."
-    expect(page.locator("#too-long")).to_have_text(told, timeout=20_000)
+    expect(page.locator("#too-long")).to_have_text(told)
     expect(page.locator("#send")).to_be_disabled()
     box(page).press("Enter")
     expect(page.locator(".row")).to_have_count(0)
     page.reload()
-    expect(page.locator("#too-long")).to_have_text(told, timeout=20_000)
+    expect(page.locator("#too-long")).to_have_text(told)
     box(page).fill("short")
     expect(page.locator("#too-long")).to_be_empty()
     box(page).press("Enter")
@@ -121,14 +121,14 @@ def test_a_draft_belongs_to_its_conversation_and_survives_a_reload(stack: Stack,
     page = new_page()
     ask_and_wait(page, question("First"))
     box(page).fill("half a thought")
-    page.get_by_role("link", name="New chat").click()
+    new_chat(page)
     expect(box(page)).to_have_value("")
     box(page).fill("another")
     page.go_back()
     expect(box(page)).to_have_value("half a thought")
     page.reload()
     expect(box(page)).to_have_value("half a thought")
-    page.get_by_role("link", name="New chat").click()
+    new_chat(page)
     expect(box(page)).to_have_value("another")
 
 
@@ -191,7 +191,7 @@ def test_the_page_follows_only_a_reader_who_is_at_the_end(stack: Stack, new_page
     stack.model.answer(text, Script(["line\n\n" * 60, Hold(first), "more\n\n" * 60, Hold(second), "the end"]))
     page = new_page()
     ask(page, text)
-    expect(page.locator(".reply .prose p")).to_have_count(60, timeout=20_000)
+    expect(page.locator(".reply .prose p")).to_have_count(60)
     assert at_the_end(page)
     jump = page.locator("#jump")
     expect(jump).to_be_hidden()
