@@ -80,7 +80,7 @@ class Limits:
         self._lease = int(lease_seconds * 1000)
         self._turns = _windows("turns", turns)
         self._turns_ip = _windows("turns-ip", turns_ip)
-        self._imports_ip = _windows("imports-ip", turns_ip)
+        self._conversations_ip = _windows("conversations-ip", turns_ip)
         self._sessions_ip = _windows("sessions-ip", sessions_ip)
         self._connections_ip = connections_ip
         self._take_script = redis.register_script(_TAKE)
@@ -111,11 +111,11 @@ class Limits:
         if wait:
             raise RateLimited(f"Too many new sessions from here. Try again {_in_words(wait)}.", retry_after=wait)
 
-    def imported(self, address: str) -> None:
-        """Counts a conversation that is put in whole: as many as there may be turns. Raises RateLimited."""
-        wait, _ = self._take(_of(address, self._imports_ip))
+    def conversation(self, address: str) -> None:
+        """Counts one that is made without a turn: there may be as many as turns. Raises RateLimited."""
+        wait, _ = self._take(_of(address, self._conversations_ip))
         if wait:
-            raise RateLimited(f"Too many imports from here. Try again {_in_words(wait)}.", retry_after=wait)
+            raise RateLimited(f"Too many new conversations from here. Try again {_in_words(wait)}.", retry_after=wait)
 
     def connect(self, address: str, connection: str) -> None:
         """Counts a connection until it is released, or no longer renewed. Raises RateLimited."""

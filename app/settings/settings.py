@@ -70,7 +70,9 @@ class Settings(BaseSettings):
 
     # Limits
     rate_limit: Rates = Field("30/minute", description="Turns of one session; several rates with a semicolon.")
-    rate_limit_ip: Rates = Field("120/minute", description="Turns from one address; imports likewise.")
+    rate_limit_ip: Rates = Field(
+        "120/minute", description="Turns from one address; conversations made without one likewise."
+    )
     rate_limit_sessions: Rates = Field("60/minute", description="New sessions from one address.")
     event_rate: Rate = Field("50/second", description="Events on one connection.")
     max_connections_ip: Count = Field(200, description="Connections from one address.")

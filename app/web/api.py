@@ -7,7 +7,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from app.errors import Invalid
 from app.services import WebServices
 from app.web.archive import add_archive
-from app.web.identity import session_of
+from app.web.identity import address_of, session_of
 from app.web.origins import Origins, guard_origins
 from app.web.payloads import MAX_PAGE, ListConversations, SearchConversations, Settings, parse
 from app.web.requests import json_body
@@ -50,7 +50,9 @@ def make_api(services: WebServices, origins: Origins) -> Blueprint:  # noqa: C90
 
     @api.post("/conversations")
     def create_conversation() -> tuple[Response, int]:
-        return jsonify(chat.create(g.session.id, parse(Settings, json_body()).given())), 201
+        settings = parse(Settings, json_body()).given()
+        services.limits.conversation(address_of(request))
+        return jsonify(chat.create(g.session.id, settings)), 201
 
     @api.get("/conversations/<conversation_id>")
     def show_conversation(conversation_id: str) -> Response:

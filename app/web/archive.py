@@ -110,7 +110,7 @@ def add_archive(api: Blueprint, services: WebServices) -> None:
 
     @api.post("/conversations/import")
     def import_conversation() -> tuple[Response, int]:
-        services.limits.imported(address_of(request))
+        services.limits.conversation(address_of(request))
         request.max_content_length = MAX_IMPORT_BYTES
         given = parse(Export, json_body())
         check_tree(given)

@@ -52,7 +52,9 @@ OPERATIONS: dict[str, Operation] = {
         {200: schemas.Conversations},
         query=PAGE | {"q": "only those whose title or messages have this; a page may be short, or empty, with `more`"},
     ),
-    "POST /api/conversations": Operation("A new conversation", {201: schemas.Conversation}, payloads.Settings),
+    "POST /api/conversations": Operation(
+        "A new conversation", {201: schemas.Conversation}, payloads.Settings, errors=(429,)
+    ),
     "POST /api/conversations/import": Operation(
         "A conversation that was exported", {201: schemas.Conversation}, Export, errors=(413, 429)
     ),

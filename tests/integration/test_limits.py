@@ -158,8 +158,9 @@ def test_answers_asked_for_again_are_turns(place: Place) -> None:
     assert [client.do("regenerate", **again), client.do("edit_message", **edited)] == answers
 
 
-def test_an_address_has_so_many_imports_and_they_are_no_turns(place: Place) -> None:
+def test_an_address_makes_and_imports_so_many_conversations_and_they_are_no_turns(place: Place) -> None:
     session = place.session()
+    api = place.stack.api(session)
     said = {"id": "a", "parent_id": None, "role": "user", "text": "x", "created_at": "2026-01-31T12:00:00Z"}
     export = {
         "format": "parley.conversation",
@@ -169,13 +170,18 @@ def test_an_address_has_so_many_imports_and_they_are_no_turns(place: Place) -> N
         "head": "a",
     }
 
-    def put_in() -> requests.Response:
-        return place.stack.api(session)("POST", "/api/conversations/import", json=export, headers=place.headers)
+    def post(path: str, body: dict[str, Any]) -> requests.Response:
+        return api("POST", path, json=body, headers=place.headers)
 
-    assert [put_in().status_code for _ in range(TURNS_IP)] == [201] * TURNS_IP
-    answer = put_in()
-    assert answer.status_code == 429
-    assert is_refusal(answer.json()["error"], WINDOW)
+    ways = itertools.cycle([("/api/conversations", {}), ("/api/conversations/import", export)])
+    taken = [post(*way).status_code for way in itertools.islice(ways, TURNS_IP)]
+    assert taken == [201] * TURNS_IP
+    for way in itertools.islice(ways, 2):
+        answer = post(*way)
+        assert answer.status_code == 429
+        assert is_refusal(answer.json()["error"], WINDOW)
+    # What is not understood is not counted, and says why.
+    assert post("/api/conversations", {"memory": "much"}).status_code == 400
     place.client(session).send(place.stack.secret_text())
 
 
