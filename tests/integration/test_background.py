@@ -92,7 +92,7 @@ def test_what_falls_out_of_the_window_is_summed_up(titled: Stack) -> None:
     assert texts[0] not in sent(texts[3])
     # It is in the ledger a moment after the model has said it.
     stored = lambda: titled.redis.client.keys(f"*:c:{conversation_id}:summaries")  # noqa: E731
-    client.wait_for(stored, "the summary is stored")
+    eventually(stored, "the summary is stored")
     client.talk(texts[4], conversation_id)
     system, summary, *rest = sent(texts[4])
     assert system == "Be brief."

@@ -10,6 +10,7 @@ import pytest
 from tests.support.processes import eventually
 from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
+from tests.support.workers import thaw
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +192,10 @@ def test_a_providers_own_limit_is_kept_to_and_said(mode: Mode, tmp_path_factory:
     stack.model.rates = {"rpm": 120}
     with stack:
         client = stack.client()
+        for worker in stack.workers:  # so that all are there when the first is asked for
+            worker.freeze()
         turns = [client.send(stack.secret_text()) for _ in range(16)]
+        thaw(stack)
         for turn in turns:
             assert client.wait_finished(turn["turn_id"])["status"] == "done"
         asked = sorted(request.started_at for request in stack.model.upstream.requests)

@@ -112,7 +112,8 @@ def test_another_branch_is_looked_at_while_a_reply_runs(tabs: Tabs, texts: list[
     first, gate = tabs.one.view(tabs.id).messages[1], Gate()
     tabs.stack.model.answer(texts[0], Script(["Slow", Hold(gate), "ly."]))
     running = tabs.ask("regenerate", message_id=first["id"])
-    tabs.other.wait_text(tabs.id, running["turn_id"], "Slow")
+    for tab in (tabs.one, tabs.other):
+        tab.wait_text(tabs.id, running["turn_id"], "Slow")
     error = tabs.one.error(
         "regenerate",
         {

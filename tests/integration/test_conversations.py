@@ -119,8 +119,8 @@ def test_deleted_for_all_tabs_and_for_good(stack: Stack) -> None:
     assert client.do("delete_conversation", conversation_id=conversation_id) == {"ok": True}
     for one in (client, tab):
         one.wait_event("conversation.deleted")
-    for hints in (client.activity, tab.activity):
-        client.wait_for(lambda hints=hints: hints[-1]["state"] == "deleted", "the list hears of it")  # type: ignore[misc]
+    for one in (client, tab):
+        one.wait_for(lambda one=one: one.activity[-1]["state"] == "deleted", "the list hears of it")  # type: ignore[misc]
     known = {"conversation_id": conversation_id}
     for name, payload in [
         ("open_conversation", known),

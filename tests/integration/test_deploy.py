@@ -34,7 +34,7 @@ def test_it_listens_on_every_address(stack: Stack) -> None:
 def test_several_processes_share_a_port(mode: Mode, tmp_path: Path) -> None:
     """As Heroku's buildpack asks for it, by the dyno's size."""
     with Stack(tmp_path, mode=mode, environ={"WEB_CONCURRENCY": "2"}) as stack:
-        assert stack.webs[0].output().count("Booting worker with pid") == 2
+        eventually(lambda: stack.webs[0].output().count("Booting worker with pid") == 2, "both are started")
         clients = [stack.client() for _ in range(4)]
         for client in clients:
             client.talk(stack.secret_text())

@@ -25,7 +25,7 @@ def left_of(stack: Stack, *names: str) -> list[str]:
 
 
 def test_nothing_is_left_of_what_expired(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> None:
-    environ = {"CONVERSATION_TTL_SECONDS": "2", "SESSION_TTL_SECONDS": "4", "RATE_LIMIT": "1000/second"}
+    environ = {"CONVERSATION_TTL_SECONDS": "4", "SESSION_TTL_SECONDS": "8", "RATE_LIMIT": "1000/second"}
     environ["RATE_LIMIT_IP"] = environ["RATE_LIMIT"]
     with Stack(tmp_path_factory.mktemp("expiry"), mode=mode, environ=environ) as stack:
         client = stack.client()
@@ -35,13 +35,13 @@ def test_nothing_is_left_of_what_expired(mode: Mode, tmp_path_factory: pytest.Te
         ids = [*client.views, client.session.id]
         assert left_of(stack, *ids)
         client.disconnect()
-        eventually(lambda: not left_of(stack, *ids), "all of it is gone", 20)
+        eventually(lambda: not left_of(stack, *ids), "all of it is gone", 40)
 
 
 def test_one_that_expired_is_gone_from_the_list_of_a_session_that_lives_on(
     mode: Mode, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with Stack(tmp_path_factory.mktemp("listed"), mode=mode, environ={"CONVERSATION_TTL_SECONDS": "3"}) as stack:
+    with Stack(tmp_path_factory.mktemp("listed"), mode=mode, environ={"CONVERSATION_TTL_SECONDS": "5"}) as stack:
         client = stack.client()
         client.talk(stack.secret_text())
         first = client.received[0]["conversation_id"]
@@ -52,6 +52,6 @@ def test_one_that_expired_is_gone_from_the_list_of_a_session_that_lives_on(
             client.open(other)
             return not left_of(stack, first)
 
-        eventually(only_the_used_one_is_left, "the unused one is gone", 20)
+        eventually(only_the_used_one_is_left, "the unused one is gone", 40)
         assert [one["id"] for one in client.do("list_conversations")["conversations"]] == [other]
         assert second in [message["id"] for message in client.view(other).messages]

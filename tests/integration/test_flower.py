@@ -31,7 +31,9 @@ class Flower(Process):
 
     def knows_the_worker(self) -> bool:
         try:
-            return bool(self.get("/api/workers?refresh=1"))
+            # It asks for each of these, and leaves out what nobody answered within a second.
+            [worker] = self.get("/api/workers?refresh=1").values() or [{}]
+            return bool({"stats", "active_queues", "registered"} <= worker.keys())
         except requests.RequestException:
             assert self.running, self.output()
             return False
@@ -84,6 +86,7 @@ def test_it_shows_tasks_as_they_are(stack: Stack, flower: Flower) -> None:
 
 
 def test_it_shows_the_worker(flower: Flower, mode: Mode) -> None:
+    eventually(flower.knows_the_worker, "the worker answers in time")
     [(name, worker)] = flower.get("/api/workers?refresh=1").items()
     assert name.startswith("worker-")
     assert [queue["name"] for queue in worker["active_queues"]] == ["replies"]

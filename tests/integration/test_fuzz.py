@@ -16,7 +16,7 @@ from tests.support.stack import Stack, Web
 
 GROWTH_BYTES = 40_000_000
 CODES = {"invalid", "not_found", "too_large", "queue_full", "conflict", "rate_limited"}
-many = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
+many = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
 
 
 def nested(depth: int) -> Any:

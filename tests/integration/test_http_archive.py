@@ -78,9 +78,9 @@ def test_to_be_read(stack: Stack) -> None:
     assert plain == 'attachment; filename="a b u.md"'
     assert unquote(encoded) == "a b ü .. 👋.md"
     asked, said = api.messages(conversation_id)
-    day = asked["created_at"][:10]
-    assert answer.text.startswith(f'# a/b "ü" ..\\ 👋\n\n## You · {day} ')
-    assert f"\n\n{texts[0]}\n\n## Assistant · {said['model']} · {said['provider']} · {day} " in answer.text
+    asked_on, said_on = asked["created_at"][:10], said["created_at"][:10]
+    assert answer.text.startswith(f'# a/b "ü" ..\\ 👋\n\n## You · {asked_on} ')
+    assert f"\n\n{texts[0]}\n\n## Assistant · {said['model']} · {said['provider']} · {said_on} " in answer.text
     assert answer.text.endswith(f" UTC\n\n{texts[1]}\n")
 
 

@@ -75,7 +75,7 @@ def test_every_process_runs_on_what_the_image_holds(image: Path, parts: Stack, t
         assert flower.running, flower.output()
         try:
             return requests.get(flower_url, timeout=5).status_code == 401
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     processes, copied = (web, worker, flower), files_in(image)

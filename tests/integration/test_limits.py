@@ -347,7 +347,7 @@ def test_a_clock_that_is_set_back_keeps_nobody_waiting(redis: Redis) -> None:
 
 
 def test_connections_of_a_process_that_died_are_forgotten(redis: Redis) -> None:
-    limits, address = limits_of(redis, lease=1), new_id("a")
+    limits, address = limits_of(redis, lease=3), new_id("a")
     limits.connect(address, "dead")
     limits.connect(address, "alive")
 

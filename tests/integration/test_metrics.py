@@ -121,6 +121,7 @@ def test_what_happens_to_turns(stack: Stack) -> None:
 
 
 def test_clients_that_come_back(stack: Stack) -> None:
+    eventually(lambda: figures(stack)["parley_connections"] == 0, "those of other tests are gone")
     before = figures(stack)
     client = stack.client()
     other = stack.client(web=1)

@@ -129,7 +129,8 @@ def test_a_position_that_was_never_reached_begins_another_epoch(stack: Stack) ->
     answer = client.do("open_conversation", conversation_id=conversation_id, after=view.seq + 5, epoch=view.epoch)
     assert answer["epoch"] != view.epoch
     assert answer["snapshot"]["messages"] == view.messages
-    client.talk(stack.secret_text(), conversation_id)
+    sent = client.send(stack.secret_text(), conversation_id)
+    client.wait_reply(conversation_id, sent["turn_id"])  # by its events, or in a snapshot of the new epoch
     stack.assert_saved_as_shown(client, conversation_id)
 
 

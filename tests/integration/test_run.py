@@ -100,7 +100,7 @@ class Run:
         return any(self.url in line for line in self.lines)
 
     def wait_until_ready(self) -> None:
-        until(self.ready, "the URL is printed")
+        until(self.ready, "the URL is printed", 90)
 
     def exit_code(self) -> int:
         code = self.process.wait(timeout=30)

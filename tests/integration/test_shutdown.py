@@ -26,7 +26,7 @@ def test_replies_that_end_soon_are_finished_and_the_others_handed_over(fragile: 
     session = fragile.session()
     client, tab = fragile.client(session), fragile.client(session, web=1)
     # With such a lease nobody else takes a turn unless it is given back.
-    with sole_worker(fragile, DRAIN_SECONDS="3", LEASE_SECONDS="600") as worker:
+    with sole_worker(fragile, DRAIN_SECONDS="6", LEASE_SECONDS="600") as worker:
         soon, soon_turn, soon_text, gate = begun(fragile, client)
         late, late_turn, late_text, _ = begun(fragile, client)
         for conversation_id in (soon, late):

@@ -68,9 +68,9 @@ def test_a_turn_without_text_is_stopped_from_another_tab(stack: Stack, headers: 
 def test_a_turn_that_waits_to_be_tried_again_is_stopped_from_another_tab(stack: Stack) -> None:
     client, tab = two_tabs(stack)
     text = stack.secret_text()
-    stack.model.answer(text, Script.error(429, headers={"retry-after": "3"}))
+    stack.model.answer(text, Script.error(429, headers={"retry-after": "20"}))
     answer = client.send(text)
-    client.wait_event("turn.retrying", turn_id=answer["turn_id"], delay=3)
+    client.wait_event("turn.retrying", turn_id=answer["turn_id"], delay=20)
     tab.open(answer["conversation_id"])
     assert stop(tab, answer["conversation_id"], answer["turn_id"]) == "stopped"
     assert_stopped(stack, client, tab, answer["turn_id"], "")

@@ -252,6 +252,10 @@ class PythonClient(ChatClient):
 
     def connect(self, url: str | None = None, *, auth: Any = ..., headers: dict[str, str] | None = None) -> Self:
         self.url = url or self.url
+        # It tells that a connection is gone before it can begin another one.
+        eventually(
+            lambda: not self._socket.connected and self._socket.eio.state == "disconnected", "the last one has ended"
+        )
         refusals: list[Any] = []
         self._socket.on("connect_error", refusals.append)
         try:

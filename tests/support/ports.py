@@ -1,9 +1,14 @@
 """Ports for servers that may be killed and started again on the same one."""
 
+import fcntl
 import itertools
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
 
 # Below the range from which the kernel takes ports for outgoing connections, so that none of those takes one meanwhile.
 _RANGE = range(10_000, 32_000)
@@ -11,13 +16,17 @@ _BLOCK = 200
 
 
 def _blocks() -> Iterator[range]:
-    """Ports that are of no other process of the tests: who has a block holds its first port, for UDP, till it ends."""
+    """Ports that are of no other process of the tests: who has a block holds the lock of its file till it ends.
+
+    (A file and not a socket, as this may be asked in a network namespace of a test's own.)"""
+    folder = Path(tempfile.gettempdir()) / f"parley-test-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
     starts = list(_RANGE[::_BLOCK])
     random.shuffle(starts)
     for start in starts:
-        claim = socket.socket(type=socket.SOCK_DGRAM)
+        claim = (folder / str(start)).open("w")
         try:
-            claim.bind(("127.0.0.1", start))
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             claim.close()
             continue
@@ -26,7 +35,7 @@ def _blocks() -> Iterator[range]:
     raise RuntimeError("no free port was found")
 
 
-_claims: list[socket.socket] = []
+_claims: list[IO[str]] = []
 _ports = itertools.chain.from_iterable(_blocks())
 
 

@@ -61,7 +61,9 @@ class ReplicatedRedis:
 
     def wait_until_level(self) -> None:
         """Until the replica has all that the primary has."""
-        self.primary.client.wait(1, 10_000)
+        with self.primary.client.client() as connection:  # WAIT is for what the same connection has written
+            connection.set("level", 1)
+            assert connection.wait(1, 10_000) == 1
 
     def _follow(self) -> None:
         self.replica.client.replicaof(self.primary.host.address, self.primary.port)
