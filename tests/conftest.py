@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 for module in ("clients", "http_client", "processes", "raw_socket", "stack", "view"):
     pytest.register_assert_rewrite(f"tests.support.{module}")
 
 from tests.support.stack import running_stacks  # noqa: E402 (their assertions are explained only if named before)
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 LINES = 60
 

@@ -60,7 +60,7 @@ def test_axe_finds_nothing(stack: Stack, new_page: NewPage, scheme: Literal["lig
 def test_shortcuts(stack: Stack, new_page: NewPage) -> None:
     text = question("Code")
     stack.model.answer(text, Script(words("Look:\n\n```python\nx = 1\n```\n\nThere.")))
-    page = new_page()
+    page = new_page(unhurried=True)
     ask_and_wait(page, text)
     page.locator("#conversation-menu").focus()
     page.keyboard.press("Shift+Escape")

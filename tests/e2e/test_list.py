@@ -34,7 +34,7 @@ def test_what_goes_on_elsewhere_is_marked(stack: Stack, new_page: NewPage) -> No
 
 
 def test_a_conversation_is_renamed_and_deleted_and_had_back(stack: Stack, new_page: NewPage) -> None:
-    page = new_page()
+    page = new_page(unhurried=True)
     ask_and_wait(page, question("Rename me"))
     address = page.url
     other = new_page(like=page)
@@ -86,7 +86,7 @@ def test_another_device_sees_what_is_made_and_deleted(stack: Stack, new_page: Ne
 
 
 def test_two_tabs_delete_the_same(stack: Stack, new_page: NewPage) -> None:
-    page = new_page()
+    page = new_page(unhurried=True)
     ask_and_wait(page, question("Twice"))
     other = new_page(page.url, like=page)
     answered(other, 1)
@@ -126,7 +126,7 @@ def test_instructions_that_cannot_be_saved_are_kept(stack: Stack, new_page: NewP
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#notice-text")).to_have_text("There is no connection to the server.")
     stack.repair()
-    expect(page.locator("#trouble")).to_be_hidden(timeout=40_000)
+    expect(page.locator("#trouble")).to_be_hidden()
     page.get_by_role("button", name="Instructions").click()
     expect(page.get_by_label("How should it answer?")).to_have_value("Answer like a sailor.")
     page.get_by_role("button", name="Save").click()

@@ -234,7 +234,7 @@ def test_code_tables_tasks_and_formulas(stack: Stack, new_page: NewPage) -> None
             )
         ),
     )
-    page = new_page()
+    page = new_page(unhurried=True)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     reply = ask_and_wait(page, text)

@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from app.ledger.keys import counts_key
 from tests.e2e.chat import answered, ask, ask_and_wait, box, new_chat, online, question
 from tests.e2e.conftest import NewPage
+from tests.support.processes import eventually
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script, words
 
@@ -20,7 +21,7 @@ def test_enter_sends_shift_enter_breaks_and_an_input_method_keeps_its_keys(stack
     box(page).press("Shift+Enter")
     box(page).press_sequentially("two")
     expect(box(page)).to_have_value("one\ntwo")
-    assert box(page).evaluate("box => box.clientHeight") > low
+    eventually(lambda: box(page).evaluate("box => box.clientHeight") > low, "it grows")
     for more in ({"isComposing": True}, {"keyCode": 229}):
         box(page).dispatch_event("keydown", {"key": "Enter", "bubbles": True, "cancelable": True, **more})
     expect(box(page)).to_have_value("one\ntwo")
@@ -94,7 +95,8 @@ def test_two_tabs_have_their_own_words(stack: Stack, new_page: NewPage) -> None:
     box(page).fill("first thought")
     other = new_page(like=page)
     expect(box(other)).to_have_value("first thought")
-    ask_and_wait(other, question("Second"))
+    second = question("Second")
+    ask_and_wait(other, second)
     expect(entry_of(page)).to_have_count(1)
     expect(box(page)).to_have_value("first thought")
     page.reload()
@@ -103,6 +105,7 @@ def test_two_tabs_have_their_own_words(stack: Stack, new_page: NewPage) -> None:
     page.goto(other.url)
     answered(page, 1)
     box(other).press("ArrowUp")
+    expect(box(other)).to_have_value(second)
     box(other).fill("written anew")
     ask_and_wait(page, question("Third"))
     expect(page.locator("#edit-strip")).to_be_hidden()
@@ -258,6 +261,8 @@ def test_rows_far_from_the_screen_keep_their_height(stack: Stack, new_page: NewP
         scroller.evaluate("box => { box.scrollTop = 0 }")
     for width in (1200, 600):
         page.set_viewport_size({"width": width, "height": 800})
+        # The page hears of its width with the next frame.
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         expect(page.locator(".row-group:not(.far)")).to_have_count(1)
         height = scroller.evaluate("box => box.scrollHeight")
         for number in (60, 0, 118):

@@ -88,6 +88,19 @@ class Bench:
         assert not reply.dropped
         assert self.lab.reply_to(reply.claim.conversation_id, reply.claim.turn_id)["status"] == "done"
 
+    def taken_over(self, reply: Reply) -> Claimed:
+        """As if the process had been stopped. (What it was just writing may renew the lease once more.)"""
+        self.pump.discard(reply)
+
+        def taken() -> Claimed | None:
+            self.lab.clock.advance(2 * LEASE)
+            claim = self.lab.try_claim(reply.claim.conversation_id, reply.claim.turn_id)
+            return claim if isinstance(claim, Claimed) else None
+
+        heir = eventually(taken, "its lease has lapsed")
+        assert heir is not None
+        return heir
+
     def shown(self, claim: Claimed) -> str:
         text: bytes | None = self.lab.redis.get(self.lab.key(claim.conversation_id, "text"))  # type: ignore[assignment]
         return (text or b"").decode()
@@ -253,9 +266,7 @@ def test_a_reply_that_another_worker_has_taken_over(bench: Bench) -> None:
     reply.listen_to(stream)
     bench.feed(reply, "One")
     eventually(lambda: bench.shown(reply.claim) == "One", "it is written")
-    bench.pump.discard(reply)  # as if the process had been stopped
-    bench.lab.clock.advance(2 * LEASE)
-    heir = bench.lab.claim(reply.claim.conversation_id, reply.claim.turn_id)
+    heir = bench.taken_over(reply)
     bench.lab.write(heir, 1, "Uno")
     before = bench.lab.dump(heir.conversation_id)
     bench.pump.add(reply)
@@ -306,7 +317,7 @@ def test_one_that_cannot_be_written_harms_no_other(bench: Bench, fault: str) -> 
         bench.feed(broken, "x")
     bench.feed(sound, "One")
     try:
-        eventually(lambda: bench.shown(sound.claim) == "One", "it is written", seconds=10)
+        eventually(lambda: bench.shown(sound.claim) == "One", "it is written")
         bench.feed(sound, ", two")
         bench.finish(sound)
         assert bench.saved(sound.claim) == "One, two"
@@ -377,9 +388,7 @@ def test_a_redis_that_has_lost_pieces_of_many(bench: Bench) -> None:
 def test_another_worker_has_taken_over_and_died(bench: Bench) -> None:
     reply = bench.reply()
     bench.say(reply, "One, ")
-    bench.pump.discard(reply)  # as if the process had been stopped
-    bench.lab.clock.advance(2 * LEASE)
-    heir = bench.lab.claim(reply.claim.conversation_id, reply.claim.turn_id)
+    heir = bench.taken_over(reply)
     bench.lab.write(heir, 1, "Uno, ")
     bench.lab.clock.advance(2 * LEASE)
     bench.pump.add(reply)
@@ -462,7 +471,7 @@ def test_one_that_cannot_be_claimed_again_harms_no_other(bench: Bench) -> None:
     eventually(lambda: broken.refused, "it is refused")
     try:
         bench.feed(sound, ", two")
-        eventually(lambda: bench.shown(sound.claim) == "One, two", "it is written", seconds=5)
+        eventually(lambda: bench.shown(sound.claim) == "One, two", "it is written")
     finally:
         bench.pump.discard(broken)
 
@@ -483,7 +492,7 @@ def test_deadlines_are_noticed_while_redis_cannot_be_reached_to_claim_again(benc
     bench.pump.add(reply)
     eventually(lambda: down, "it is to be claimed again")
     bench.clock.ahead = 51
-    eventually(lambda: stream.aborted, "it is interrupted", seconds=5)
+    eventually(lambda: stream.aborted, "it is interrupted")
 
 
 def test_one_process_claims_the_same_turn_twice(bench: Bench) -> None:
@@ -495,7 +504,7 @@ def test_one_process_claims_the_same_turn_twice(bench: Bench) -> None:
     bench.pump.add(late)
     bench.pump.add(heir)
     bench.say(heir, "Uno")
-    eventually(lambda: late.dropped, "it is told", seconds=5)
+    eventually(lambda: late.dropped, "it is told")
     bench.over(late)
     bench.finish(heir)
     assert bench.saved(heir.claim) == "Uno"

@@ -162,6 +162,7 @@ export function createApp() {
   async function importFrom(file) {
     const { lane } = store.get();
     try {
+      await link.tried;
       made(null, await api.importConversation(JSON.parse(await file.text())));
     } catch (error) {
       const why = error instanceof SyntaxError ? 'It is not an exported conversation.' : wordsFor(error);

@@ -173,6 +173,7 @@ export function createList({ store, link, notify }) {
     if (!words) return;
     try {
       await sleep(TYPING, signal);
+      await link.tried;
       const { conversations } = await api.search(words, signal);
       store.set({ search: { query, found: conversations } });
     } catch (error) {

@@ -38,7 +38,9 @@ export function createSending({ store, link, reading, settings, drafts, notify }
 
   function regenerate(lane, { id, parent_id }) {
     // A busy page is late to take the button away.
-    if (outbox.inLane(store.get().outbox, lane).some(({ target }) => target === id)) return;
+    const { log, outbox: sent } = store.get();
+    const isShown = log?.state?.messages.some((message) => message.id === id);
+    if (!isShown || outbox.inLane(sent, lane).some(({ target }) => target === id)) return;
     put({ lane, text: null, event: 'regenerate', target: id, after: parent_id, settings: {} });
   }
 

@@ -65,6 +65,7 @@ export function createSettings({ store, link, list, notify }) {
   async function instruct(lane, system_prompt) {
     if (!isNew(lane)) return configure(lane, { system_prompt: system_prompt || null });
     try {
+      await link.tried;
       if (system_prompt) notify.made(lane, await api.createConversation({ ...forNewChat(), system_prompt }));
       return true;
     } catch (error) {
@@ -75,6 +76,7 @@ export function createSettings({ store, link, list, notify }) {
 
   async function loadSession() {
     try {
+      await link.tried;
       store.set({ session: await api.session() });
     } catch {
       store.set({ session: null });

@@ -19,6 +19,10 @@ export class Link {
   #opening = false;
   #renewed = false;
   #waiting = new Set();
+  #hasTried;
+
+  // Resolves when the first attempt is over. Before, plain HTTP may be refused for want of a session.
+  tried = new Promise((resolve) => (this.#hasTried = resolve));
 
   // createSession: makes a session, whose cookie the next attempt will carry.
   // mayBegin: whether that is to be done unasked. With a session's end, its conversations are out of reach.
@@ -26,7 +30,10 @@ export class Link {
   constructor({ createSession, mayBegin, onState, onEvent, onActivity }) {
     this.#createSession = createSession;
     this.#mayBegin = mayBegin;
-    this.#onState = onState;
+    this.#onState = (state) => {
+      this.#hasTried();
+      onState(state);
+    };
     this.#socket = io({
       autoConnect: false,
       reconnection: false,

@@ -36,7 +36,9 @@ export async function promptFor({ title, text, label, value, action, draft, save
   if (!long && unsaved.hidden) input.select();
   if ((await answer) !== 'yes') return;
   const given = input.value.trim();
-  if (given === value || ((long || given) && (await save(given)))) storage.erase(draft);
+  if (given !== value && !((long || given) && (await save(given)))) return;
+  // What has been typed meanwhile, the question having been asked again, is not saved by this.
+  if (storage.read(draft) === input.value) storage.erase(draft);
 }
 
 export function tell(title, content) {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-PATIENCE = 10.0  # seconds that a test waits before it calls a condition unmet
+PATIENCE = 40.0  # seconds that a test waits before it calls a condition unmet
 
 
 class Gate:
