@@ -42,3 +42,14 @@ def ask_and_wait(page: Page, text: str) -> Locator:
 
 def clipboard(page: Page) -> str:
     return str(page.evaluate("navigator.clipboard.readText()"))
+
+
+def show(page: Page, visible: bool) -> None:
+    """As the browser tells a page whose tab is chosen or left."""
+    page.evaluate(
+        """(visible) => {
+          Object.defineProperty(document, 'hidden', { value: !visible, configurable: true });
+          document.dispatchEvent(new Event('visibilitychange'));
+        }""",
+        visible,
+    )

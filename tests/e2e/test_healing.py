@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
+from tests.e2e.chat import show
 from tests.e2e.conftest import NewPage
 from tests.support.network import Network
 from tests.support.stack import Stack
@@ -127,17 +128,6 @@ def test_a_tab_that_is_looked_at_again(stack: Stack, new_page: NewPage) -> None:
     expect(page.locator(".row.reply")).to_contain_class("streaming")
     show(page, True)
     expect_healed(page)
-
-
-def show(page: Page, visible: bool) -> None:
-    """As the browser tells a page whose tab is chosen or left."""
-    page.evaluate(
-        """(visible) => {
-          Object.defineProperty(document, 'hidden', { value: !visible, configurable: true });
-          document.dispatchEvent(new Event('visibilitychange'));
-        }""",
-        visible,
-    )
 
 
 def test_a_message_queue_that_breaks_as_a_reply_ends(stack: Stack, new_page: NewPage) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.chat import answered, ask, ask_and_wait, box, new_chat, online, question
+from tests.e2e.chat import answered, ask, ask_and_wait, box, new_chat, online, question, show
 from tests.e2e.conftest import NewPage
+from tests.support.processes import eventually
 from tests.support.stack import Stack
 from tests.support.upstream import Gate, Hold, Script, words
 
@@ -205,8 +206,77 @@ def test_conversations_are_found_by_what_was_said_in_them(stack: Stack, new_page
     expect(page.locator("#conversations .item")).to_have_count(1)
     entry(page, "albatross").get_by_role("link").click()
     expect(page.locator(".bubble")).to_have_text("Tell me of albatrosses")
+    page.locator("#conversation-menu").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    page.get_by_label("Title").fill("Sea birds")
+    page.keyboard.press("Enter")
+    expect(page.locator("#conversations .item-title")).to_have_text("Sea birds")
     search.press("Escape")
     expect(page.locator("#conversations .item")).to_have_count(2)
+
+
+def test_what_is_found_and_deleted_is_not_found_and_a_search_that_fails_says_so(
+    stack: Stack, new_page: NewPage
+) -> None:
+    page = new_page(unhurried=True)
+    ask_and_wait(page, "Tell me of herons")
+    search, items = page.get_by_role("searchbox", name="Search conversations"), page.locator("#conversations .item")
+    search.fill("heron")
+    expect(items).to_have_count(1)
+    page.locator("#conversation-menu").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    expect(page.get_by_text("Nothing was found.")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(items).to_have_count(1)
+    stack.webs[0].kill()
+    expect(page.locator("#trouble")).to_be_visible()
+    search.fill("herons")
+    expect(page.get_by_text("The search failed. There is no connection to the server.")).to_be_visible()
+    stack.repair()
+    expect(items).to_have_count(1)
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_what_is_deleted_while_there_is_no_connection_is_deleted(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    ask_and_wait(page, question("To be deleted"))
+    address = page.url
+    expect(entry(page, "To be deleted")).to_have_count(1)
+    stack.webs[0].kill()
+    expect(page.locator("#trouble")).to_be_visible()
+    page.locator("#conversation-menu").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    expect(page.locator("#undo")).to_be_visible()
+    expect(page.locator("#undo")).to_be_hidden()
+    passing = page.context.new_page()
+    page.close()
+    stack.repair()
+    passing.goto("/")
+    left = "Object.keys(localStorage).filter((key) => key.startsWith('parley.removed.'))"
+    eventually(lambda: passing.evaluate(left) == [], "it is deleted")
+    passing.goto(address)
+    expect(passing.get_by_role("heading", name="This conversation is not here")).to_be_visible()
+    expect(entry(passing, "To be deleted")).to_have_count(0)
+
+
+def test_what_is_read_in_one_tab_is_not_new_in_another(stack: Stack, new_page: NewPage) -> None:
+    text, gate = question("Read here"), Gate()
+    stack.model.answer(text, Script([*words("Slowly "), Hold(gate), *words("done.")]))
+    page = new_page()
+    ask(page, text)
+    expect(page.locator(".reply .prose")).to_contain_text("Slowly")
+    other = new_page("/", like=page)
+    expect(entry(other, "Read here").get_by_role("img", name="Replying")).to_be_visible()
+    show(other, False)
+    gate.open()
+    answered(page, 1)
+    for tab in (page, other):
+        expect(entry(tab, "Read here").get_by_role("img")).to_have_count(0)
+    new_chat(page)
+    for tab in (page, other):
+        tab.reload()
+        expect(entry(tab, "Read here")).to_have_count(1)
+        expect(entry(tab, "Read here").get_by_role("img")).to_have_count(0)
 
 
 def test_a_conversation_is_taken_out_and_brought_in(stack: Stack, new_page: NewPage, tmp_path: Path) -> None:

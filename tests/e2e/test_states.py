@@ -172,8 +172,15 @@ def test_a_message_past_the_limit_waits_says_for_how_long_and_can_be_taken_back(
         expect(box(page)).to_be_focused()
         box(page).press("Enter")
         expect(row).to_contain_text("sent by itself")
+        behind = question("Behind")
+        ask(page, behind)
+        expect(row).to_contain_text("Sent after the one before it")
+        row.get_by_role("button", name="Take back").click()
+        expect(page.locator(".row.said")).to_have_count(2)
+        expect(box(page)).to_have_value(behind)
         answered(page, 2)
         assert len(stack.model.requests(text)) == 1
+        assert stack.model.requests(behind) == []
     finally:
         web.kill()
 

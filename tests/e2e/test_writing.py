@@ -135,6 +135,71 @@ def test_a_draft_belongs_to_its_conversation_and_survives_a_reload(stack: Stack,
     expect(box(page)).to_have_value("another")
 
 
+def cut_off(stack: Stack, *pages: Page) -> None:
+    for page in pages:
+        online(page)
+    stack.webs[0].kill()
+    for page in pages:
+        expect(page.locator("#status")).to_have_attribute("data-status", "offline")
+
+
+def test_what_is_written_while_a_chat_begins_stays_in_the_box(stack: Stack, new_page: NewPage) -> None:
+    page, other = new_page(), new_page()
+    cut_off(stack, page, other)
+    search = other.get_by_role("searchbox", name="Search conversations")
+    for one in (page, other):
+        ask(one, question("First"))
+        expect(one.locator(".row-note")).to_contain_text("Sent when there is a connection")
+        box(one).press_sequentially("and then")
+    search.press_sequentially("alba")
+    stack.repair()
+    for one in (page, other):
+        answered(one, 1)
+        expect(one).to_have_url(re.compile("/c/"))
+        expect(box(one)).to_have_value("and then")
+    expect(box(page)).to_be_focused()
+    expect(search).to_be_focused()
+    expect(search).to_have_value("alba")
+    new_chat(page)
+    expect(box(page)).to_have_value("")
+
+
+def test_a_new_chats_message_that_waits_is_found_again(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    ask_and_wait(page, question("Before"))
+    address = page.url
+    new_chat(page)
+    cut_off(stack, page)
+    text = question("Waiting")
+    ask(page, text)
+    expect(page.locator(".bubble")).to_have_text(text)
+    new_chat(page)
+    for come_back in (page.get_by_role("link", name="New chat").click, page.go_forward):
+        page.go_back()
+        expect(page).to_have_url(address)
+        expect(page.locator(".row")).to_have_count(0)
+        come_back()
+        expect(page.locator(".bubble")).to_have_text(text)
+    stack.repair()
+    answered(page, 1)
+    expect(page.locator(".bubble")).to_have_text(text)
+    assert len(stack.model.requests(text)) == 1
+
+
+def test_to_skip_to_the_box_leaves_the_conversation_as_it_is(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    ask_and_wait(page, question("Stay"))
+    row = page.locator(".row").first.element_handle()
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#input$"))
+    expect(box(page)).to_be_focused()
+    page.go_back()
+    expect(page).to_have_url(re.compile("/c/[^#]+$"))
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert row.evaluate("one => one.isConnected")
+
+
 def test_queued_messages_show_their_place_and_can_be_removed(stack: Stack, new_page: NewPage) -> None:
     text, gate = question("Slow"), Gate()
     stack.model.answer(text, Script([*words("Well, "), Hold(gate), *words("that is it.")]))

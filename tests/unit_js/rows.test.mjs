@@ -147,3 +147,11 @@ test('a turn that waits says how long that is likely to be, as long as anybody c
   assert.equal(words(0), 'In the queue: one reply before it');
   assert.equal(stageOf(waiting.turn, 0).words(0), 'Waiting to be answered');
 });
+
+test('what was sent after a message that has to wait waits too, and says so', () => {
+  const note = { words: 'Very busy', until: 1, revocable: true };
+  const behind = (...entries) => rowsOf(null, entries).map((row) => row.behind);
+  assert.deepEqual(behind(entry('x', 'one'), entry('y', 'two')), [false, false]);
+  assert.deepEqual(behind(entry('x', 'one', { note }), entry('y', 'two')), [false, true]);
+  assert.deepEqual(behind(entry('x', 'one', { message_id: 'm1' }), entry('y', 'two', { note })), [false, false]);
+});

@@ -60,6 +60,8 @@ export function createApp() {
 
   function catchUp() {
     list.refresh();
+    list.removeLeft();
+    list.searchAgain();
     settings.loadCatalogue();
     reading.heal();
     health.ask();
@@ -82,18 +84,23 @@ export function createApp() {
     if (store.get().notices[lane]) problem(lane, undefined);
   }
 
+  // A new chat has become a conversation: what is being typed in it goes along.
+  function carryDraft(lane, id) {
+    const draft = drafts.of(lane);
+    if (!draft) return;
+    drafts.set(lane, '');
+    drafts.set(id, draft);
+  }
+
   function begun(accepted, chosen) {
+    carryDraft(store.get().lane, accepted.conversation_id);
     router.go(accepted.conversation_id, { replace: true });
     reading.begin(accepted, { id: accepted.conversation_id, title: null, memory: true, ...chosen });
   }
 
   // A conversation that was made without a message: by its instructions, or from a file.
   function made(lane, conversation) {
-    const draft = lane === null ? '' : drafts.of(lane);
-    if (draft) {
-      drafts.set(lane, '');
-      drafts.set(conversation.id, draft);
-    }
+    if (lane !== null) carryDraft(lane, conversation.id);
     router.go(conversation.id, { replace: lane !== null });
     reading.open(conversation.id);
   }
@@ -121,7 +128,7 @@ export function createApp() {
 
   function startNew(options) {
     router.go(null, options);
-    reading.startNew();
+    reading.startNew(sending.unsentNewChat());
   }
 
   async function stop(turn_id) {
@@ -171,13 +178,18 @@ export function createApp() {
   }
 
   function start() {
-    list.removeLeft();
-    const unsentNewChat = sending.resume();
+    sending.resume();
     const id = router.currentId();
-    if (id === null) reading.startNew(unsentNewChat);
+    if (id === null) reading.startNew(sending.unsentNewChat());
     else show(id);
 
-    router.onMove((moved) => (moved === null ? reading.startNew() : show(moved)));
+    router.onMove((moved) => {
+      const { lane } = store.get();
+      // To go to another place on this page is no move.
+      if (moved === null ? isNew(lane) : moved === lane) return;
+      if (moved === null) reading.startNew(sending.unsentNewChat());
+      else show(moved);
+    });
     addEventListener('online', () => link.hurry());
     document.addEventListener('visibilitychange', () => {
       if (document.hidden) return;

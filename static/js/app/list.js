@@ -16,7 +16,8 @@ const TYPING = 180;
 export const UNDO = 8_000;
 
 const UNREAD = 'unread';
-const REMOVED = 'removed';
+// Each that is to be deleted: kept until the server has said yes.
+const REMOVED = 'removed.';
 const ENDED = new Set(['idle', 'failed']);
 
 export function createList({ store, link, notify }) {
@@ -24,6 +25,11 @@ export function createList({ store, link, notify }) {
   let undoTimer;
 
   store.set({ unread: storage.read(UNREAD) ?? [] });
+  storage.onChange(UNREAD, (unread) => {
+    store.set({ unread: unread ?? [] });
+    // What is being looked at here is not new, whoever says so.
+    if (!document.hidden) markUnread(store.get().lane, false);
+  });
 
   const put = (conversations) => store.set({ conversations });
 
@@ -69,6 +75,7 @@ export function createList({ store, link, notify }) {
     const at = conversations.findIndex(({ id }) => id === activity.conversation_id);
     const ended = ENDED.has(activity.state) && at >= 0 && !ENDED.has(conversations[at].state);
     if (ended && (activity.conversation_id !== lane || document.hidden)) markUnread(activity.conversation_id, true);
+    amendFound(activity.conversation_id, (known) => merge(known, activity));
     if (at < 0) return put([merge({}, activity), ...conversations]);
     const changed = merge(conversations[at], activity);
     if (changed.updated_at === conversations[at].updated_at) return put(conversations.with(at, changed));
@@ -79,7 +86,14 @@ export function createList({ store, link, notify }) {
   function replace(conversation) {
     const { conversations, log } = store.get();
     put(conversations.map((known) => (known.id === conversation.id ? { ...known, ...conversation } : known)));
+    amendFound(conversation.id, (known) => ({ ...known, ...conversation }));
     if (log?.id === conversation.id && log.state) store.set({ log: withState(log, { ...log.state, conversation }) });
+  }
+
+  function amendFound(id, change) {
+    const { search } = store.get();
+    if (!search.found) return;
+    store.set({ search: { ...search, found: search.found.map((known) => (known.id === id ? change(known) : known)) } });
   }
 
   function drop(id) {
@@ -117,7 +131,7 @@ export function createList({ store, link, notify }) {
     finishRemoval();
     const wasOpen = store.get().lane === id;
     const until = Date.now() + UNDO;
-    storage.write(REMOVED, { id, until });
+    storage.write(REMOVED + id, { id, until });
     store.set({ removed: { id, title, wasOpen, until } });
     undoTimer = setTimeout(finishRemoval, UNDO);
     if (wasOpen) notify.left();
@@ -125,6 +139,7 @@ export function createList({ store, link, notify }) {
 
   function undoRemoval() {
     const { removed } = store.get();
+    if (removed) storage.erase(REMOVED + removed.id);
     forgetRemoval();
     return removed;
   }
@@ -133,12 +148,11 @@ export function createList({ store, link, notify }) {
     const { removed } = store.get();
     if (!removed) return;
     drop(removed.id);
-    tell('delete_conversation', removed.id);
+    tell('delete_conversation', removed.id).then(() => storage.erase(REMOVED + removed.id));
   }
 
   function forgetRemoval() {
     clearTimeout(undoTimer);
-    storage.erase(REMOVED);
     store.set({ removed: null });
   }
 
@@ -150,17 +164,18 @@ export function createList({ store, link, notify }) {
 
   // What a page that went away could not remove. Another tab's removal may still be undone there.
   function removeLeft() {
-    const left = storage.read(REMOVED);
-    if (!left) return;
-    const wait = left.until - Date.now();
-    if (wait > 0) setTimeout(removeLeft, wait);
-    else removeInPassing(left.id);
+    for (const { id, until } of storage.readAll(REMOVED)) {
+      const wait = until - Date.now();
+      if (wait > 0) setTimeout(removeLeft, wait);
+      else removeInPassing(id);
+    }
   }
 
   const removeInPassing = (id) =>
     api.deleteInPassing(id).then(
-      () => storage.erase(REMOVED),
-      (error) => error.code === 'not_found' && storage.erase(REMOVED), // Else tried again with the next start.
+      () => storage.erase(REMOVED + id),
+      // Else it is tried again with the next connection.
+      (error) => error.code === 'not_found' && storage.erase(REMOVED + id),
     );
 
   async function search(query) {
@@ -178,10 +193,28 @@ export function createList({ store, link, notify }) {
       store.set({ search: { query, found: conversations } });
     } catch (error) {
       if (signal.aborted) return;
-      store.set({ search: { query, found: [] } });
-      notify.problem(store.get().lane, `The search failed. ${wordsFor(error)}`);
+      store.set({ search: { query, found: null, failure: wordsFor(error) } });
     }
   }
 
-  return { refresh, more, hear, replace, drop, clear, markUnread, remove, undoRemoval, removeNow, removeLeft, search };
+  function searchAgain() {
+    const { query, failure } = store.get().search;
+    if (failure) search(query);
+  }
+
+  return {
+    refresh,
+    more,
+    hear,
+    replace,
+    drop,
+    clear,
+    markUnread,
+    remove,
+    undoRemoval,
+    removeNow,
+    removeLeft,
+    search,
+    searchAgain,
+  };
 }

@@ -56,13 +56,17 @@ export function createSending({ store, link, reading, settings, drafts, notify }
   const add = (entries) =>
     change((all) => [...all, ...entries.map((entry) => ({ ...entry, message_id: null, turn_id: null, note: null }))]);
 
-  // What an earlier life of this page left unacknowledged. Gives the new chat among it that is to be shown, if any.
+  // What an earlier life of this page left unacknowledged.
   function resume() {
     const left = storage.readAll(KEPT).sort((a, b) => a.sent_at - b.sent_at);
     add(left);
-    const lanes = [...new Set(left.map(({ lane }) => lane))];
-    lanes.forEach(drain);
-    return lanes.findLast(isNew);
+    new Set(left.map(({ lane }) => lane)).forEach(drain);
+  }
+
+  // Another new chat than the one that is open, whose message is not through yet: it has no other place to be found.
+  function unsentNewChat() {
+    const { lane: open, outbox: all } = store.get();
+    return all.findLast(({ lane, message_id }) => isNew(lane) && lane !== open && message_id === null)?.lane;
   }
 
   async function drain(lane) {
@@ -135,7 +139,9 @@ export function createSending({ store, link, reading, settings, drafts, notify }
 
   function refused(entry, error) {
     takenBack(entry);
-    notify.problem(entry.lane, wordsFor(error));
+    // The text is in every new chat then, and so is the reason.
+    const { lane } = store.get();
+    notify.problem(isNew(entry.lane) && isNew(lane) ? lane : entry.lane, wordsFor(error));
   }
 
   function takenBack({ client_id, lane, text }) {
@@ -146,7 +152,13 @@ export function createSending({ store, link, reading, settings, drafts, notify }
 
   const isKept = ({ client_id }) => store.get().outbox.some((entry) => entry.client_id === client_id);
 
-  const takeBack = (client_id) => leaves.get(client_id)?.abort();
+  function takeBack(client_id) {
+    const leave = leaves.get(client_id);
+    if (leave) return leave.abort();
+    // It is behind another one, and was never sent.
+    const entry = store.get().outbox.find((one) => one.client_id === client_id);
+    if (entry?.message_id === null) takenBack(entry);
+  }
 
   // Everything that is not through, given up: the texts.
   function giveUp() {
@@ -159,5 +171,5 @@ export function createSending({ store, link, reading, settings, drafts, notify }
     return left.map(({ text }) => text).filter(Boolean);
   }
 
-  return { send, edit, regenerate, resume, settle, takeBack, giveUp };
+  return { send, edit, regenerate, resume, unsentNewChat, settle, takeBack, giveUp };
 }

@@ -23,7 +23,7 @@ export const initial = {
   stopping: [], // turns that were asked to stop
   conversations: [],
   cursor: null, // where the list goes on
-  search: { query: '', found: null }, // found is null until the server has answered
+  search: { query: '', found: null }, // found is null until the server has answered; failure says why it could not
   unread: [], // conversations in which something ended while nobody looked
   removed: null, // {id, title, wasOpen}: deleted, and may still be had back
   warning: null, // what the server says is wrong with its parts: no_worker, unavailable or read_only

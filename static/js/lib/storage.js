@@ -32,4 +32,8 @@ export const keys = all.keys;
 
 export const readAll = (start) => keys(start).map(read).filter(Boolean);
 
+// `listener` hears what another tab has written there.
+export const onChange = (key, listener) =>
+  addEventListener('storage', (event) => event.key === PREFIX + key && listener(read(key)));
+
 export const tab = over(() => sessionStorage);

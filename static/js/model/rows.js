@@ -22,7 +22,14 @@ export function rowsOf(state, outbox, { editing = null, connection = 'online', w
       if (live.has(message.id)) rows.push(live.get(message.id));
     }
   }
-  return [...rows, ...entries.map((entry) => (entry.event === 'regenerate' ? askedRow : sendingRow)(entry, connection))];
+  const first = entries.find(({ message_id }) => message_id === null);
+  const onTheWay = entries.map((entry) => ({
+    ...(entry.event === 'regenerate' ? askedRow : sendingRow)(entry),
+    connection,
+    // They are sent one by one: while one has to wait, so have those after it.
+    behind: Boolean(first?.note) && entry !== first && entry.message_id === null,
+  }));
+  return [...rows, ...onTheWay];
 }
 
 // What will be replaced is not shown any more, from the moment it was asked for.
@@ -44,9 +51,9 @@ const liveRow = (turn, ahead, waits) => ({
 
 const replyRow = (message) => ({ kind: 'reply', key: `reply-${message.parent_id}`, message });
 
-const askedRow = (entry, connection) => ({ kind: 'asked', key: `reply-${entry.after}`, entry, connection });
+const askedRow = (entry) => ({ kind: 'asked', key: `reply-${entry.after}`, entry });
 
-const sendingRow = (entry, connection) => ({ kind: 'sending', key: `sending-${entry.client_id}`, entry, connection });
+const sendingRow = (entry) => ({ kind: 'sending', key: `sending-${entry.client_id}`, entry });
 
 // Where a message stands among its versions: [2, 3] is the second of three; null if it is the only one.
 export function placeAmongVersions({ id, versions }) {

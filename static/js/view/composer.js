@@ -103,9 +103,11 @@ export function createComposer(
     isEditing = editing !== null;
     const moved = lane !== arrived;
     arrived = lane;
+    const at = document.activeElement;
+    const writesElsewhere = at !== input && at?.matches('input, select, textarea');
     // To edit is to want to write; to look at a conversation on a phone is not.
     if (begun && !moved) input.focus();
-    else if (moved && HAS_KEYBOARD.matches) input.focus({ preventScroll: true });
+    else if (moved && HAS_KEYBOARD.matches && !writesElsewhere) input.focus({ preventScroll: true });
   }
 
   return { render };

@@ -6,7 +6,7 @@ import { openConversationMenu } from './conversation-menu.js';
 
 const MARKS = { running: 'Replying', waiting: 'Waiting', failed: 'Failed', unread: 'Something new' };
 
-const SHOWN = ['conversations', 'cursor', 'lane', 'search', 'unread'];
+const SHOWN = ['conversations', 'cursor', 'lane', 'search', 'unread', 'removed'];
 
 export function createConversationList({ list }, actions) {
   let shown = {};
@@ -35,10 +35,12 @@ export function createConversationList({ list }, actions) {
     return cursor ? [...parts, moreButton] : parts;
   }
 
-  function found({ search: { found: conversations }, lane, unread }, itemFor) {
-    if (!conversations) return [h('p', { class: 'list-empty' }, 'Searching…')];
-    const none = h('p', { class: 'list-empty', role: 'status' }, 'Nothing was found.');
-    return conversations.length ? [group('Found', conversations, lane, unread, itemFor)] : [none];
+  function found({ search, lane, unread, removed }, itemFor) {
+    const none = (words) => [h('p', { class: 'list-empty', role: 'status' }, words)];
+    if (search.failure) return none(`The search failed. ${search.failure}`);
+    if (!search.found) return [h('p', { class: 'list-empty' }, 'Searching…')];
+    const conversations = search.found.filter(({ id }) => id !== removed?.id);
+    return conversations.length ? [group('Found', conversations, lane, unread, itemFor)] : none('Nothing was found.');
   }
 
   function group(name, members, lane, unread, itemFor) {

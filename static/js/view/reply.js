@@ -72,7 +72,7 @@ export class Reply {
   }
 
   // `entry`: it is asked for, and the server has not said yes. `turn`: it waits or is written. `message`: it is saved.
-  update({ entry = null, turn = null, message = null, ahead, until, connection }) {
+  update({ entry = null, turn = null, message = null, ahead, until, connection, behind }) {
     const live = !message;
     const { text, reasoning } = message ?? turn ?? {};
     this.#text = text ?? '';
@@ -85,8 +85,10 @@ export class Reply {
     if (live) this.element.classList.add('streamed');
     this.#article.setAttribute('aria-busy', String(live));
     this.#foot.hidden = live;
-    if (entry) this.#showStage(wayOf(entry, connection, 'Asking again…'), () => this.#actions.takeBack(entry.client_id));
-    else this.#showStage(turn && stageOf(turn, ahead, until), () => this.#actions.stop(turn.turn_id));
+    if (entry) {
+      const way = wayOf(entry, connection, behind, 'Asking again…');
+      this.#showStage(way, () => this.#actions.takeBack(entry.client_id));
+    } else this.#showStage(turn && stageOf(turn, ahead, until), () => this.#actions.stop(turn.turn_id));
     if (!live) this.#showResult(message);
     else this.#problem.hidden = true;
   }

@@ -36,7 +36,7 @@ export class Said {
     this.element.append(h('h2', { class: 'visually-hidden' }, 'You said'), this.#bubble, this.#note, this.#foot);
   }
 
-  update({ kind, message = null, entry = null, editing = false, connection }) {
+  update({ kind, message = null, entry = null, editing = false, connection, behind }) {
     this.#message = message;
     this.#entry = entry;
     setText(this.#bubble, (message ?? entry).text);
@@ -44,13 +44,13 @@ export class Said {
     this.element.classList.toggle('editing', editing);
     this.#foot.hidden = kind === 'sending';
     this.#versions.update(message);
-    this.#showNote(entry, connection);
+    this.#showNote(entry, connection, behind);
   }
 
-  #showNote(entry, connection) {
+  #showNote(entry, connection, behind) {
     this.#note.hidden = !entry || entry.message_id !== null;
     if (this.#note.hidden) return this.#countdown.stop();
-    const { words, until, revocable } = wayOf(entry, connection, 'Sending…');
+    const { words, until, revocable } = wayOf(entry, connection, behind, 'Sending…');
     this.#takeBack.hidden = !revocable;
     this.#countdown.show(words, until);
   }

@@ -13,9 +13,10 @@ export function stageOf({ status, attempt, text, reasoning, retrying }, ahead, u
 }
 
 // How far something is that is still to be acknowledged. `connection` is its status.
-export function wayOf({ note }, connection, usually) {
+export function wayOf({ note }, connection, behind, usually) {
   if (connection === 'expired') return { words: () => 'Not sent: the session has ended', revocable: true };
   if (connection !== 'online') return { words: () => 'Sent when there is a connection' };
+  if (behind) return { words: () => 'Sent after the one before it', revocable: true };
   if (!note) return { words: () => usually };
   return { words: (left) => `${note.words}${inSeconds(left)}`, until: note.until, revocable: note.revocable };
 }

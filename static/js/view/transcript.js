@@ -10,7 +10,7 @@ import { createScroller } from './scroller.js';
 const SCREENFUL = 10;
 const BATCH = 8;
 
-const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead', 'until', 'editing', 'connection'];
+const PARTS = ['kind', 'message', 'turn', 'entry', 'ahead', 'until', 'editing', 'connection', 'behind'];
 
 // What is at the end of the conversation, so that more of it can be noticed.
 const endOf = (state) => state?.turns[0]?.text || state?.messages.at(-1);
