@@ -81,6 +81,19 @@ test('formulas are told apart from money and from code', () => {
   );
 });
 
+test('a formula does not end in code that comes after it', () => {
+  const money = whole('It costs $5; the variable `$price` holds it.');
+  assert.equal(money, '<p>It costs $5; the variable <code>$price</code> holds it.</p>');
+  assert.equal(whole('set $HOME, `a` or `$PATH`'), '<p>set $HOME, <code>a</code> or <code>$PATH</code></p>');
+  assert.equal(whole('the process $$, as in `$$`'), '<p>the process $$, as in <code>$$</code></p>');
+  assert.equal(whole('a group from \\( to `\\)`'), '<p>a group from ( to <code>\\)</code></p>');
+  for (const [begin, end] of [['$$', '$$'], ['\\[', '\\]']]) {
+    const types = blocksOf(`${begin} is it:\n\n~~~\n\`echo\` ${end}\n~~~\n`).map(({ token }) => token.type);
+    assert.deepEqual(types, ['paragraph', 'code']);
+  }
+  assert.equal(whole("so $``A''$ is"), "<p>so <code class=\"math\">``A&#39;&#39;</code> is</p>");
+});
+
 test('a formula that is still being written is not shown, and what is complete is', () => {
   assert.equal(open('so $x^2 + '), '<p>so</p>');
   assert.equal(open('so $'), '<p>so</p>');

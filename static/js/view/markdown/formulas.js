@@ -1,9 +1,17 @@
 // Formulas among the markdown: $…$ and \(…\) in a line, $$…$$ and \[…\] on their own. Only told apart here; what stands
 // between the signs is kept as it is.
 
-// As in most dialects: a sum of money is no formula, nor is what has a space inside its signs.
-const INLINE = [/^\$\$([^$\n]+?)\$\$/, /^\$(?![\s$])((?:\\[^]|[^\\$\n])+?)(?<!\s)\$(?!\d)/, /^\\\(([^]+?)\\\)/];
-const DISPLAY = [/^ {0,3}\$\$([^]+?)\$\$[ \t]*(?:\n+|$)/, /^ {0,3}\\\[([^]+?)\\\][ \t]*(?:\n+|$)/];
+// As in most dialects: a sum of money is no formula, nor is what has a space inside its signs. A backtick begins code, and
+// the next sign may stand in it; two of them are TeX's quotation mark.
+const INLINE = [
+  /^\$\$((?:``|[^$\n`])+?)\$\$/,
+  /^\$(?![\s$])((?:\\[^]|``|[^\\$\n`])+?)(?<!\s)\$(?!\d)/,
+  /^\\\(((?:``|[^`])+?)\\\)/,
+];
+const DISPLAY = [
+  /^ {0,3}\$\$((?:``|[^`])+?)\$\$[ \t]*(?:\n+|$)/,
+  /^ {0,3}\\\[((?:``|[^`])+?)\\\][ \t]*(?:\n+|$)/,
+];
 
 // The parser asks after each piece of text. To look through all that follows would cost the square of its length.
 const AHEAD = 500;
