@@ -7,7 +7,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.chat import ask, ask_and_wait, box, clipboard, online, question
+from tests.e2e.chat import answered, ask, ask_and_wait, box, clipboard, online, question
 from tests.e2e.conftest import NewPage
 from tests.support.processes import eventually
 from tests.support.stack import Stack
@@ -81,6 +81,46 @@ def test_shortcuts(stack: Stack, new_page: NewPage) -> None:
     page.keyboard.press("Control+Shift+o")
     expect(page).to_have_url(stack.webs[0].url + "/")
     expect(box(page)).to_be_focused()
+
+
+def test_the_last_reply_that_is_copied_is_one_that_is_there(stack: Stack, new_page: NewPage) -> None:
+    first, second, begun, gone_on = question("First"), question("Second"), Gate(), Gate()
+    stack.model.answer(first, Script(words("The first.")))
+    stack.model.answer(second, Script([Hold(begun), *words("Half of "), Hold(gone_on), *words("the second.")]))
+    page = new_page(unhurried=True)
+    ask_and_wait(page, first)
+    ask(page, second)
+    expect(page.locator(".streaming .stage")).to_contain_text("Waiting for the first word")
+    page.keyboard.press("Control+Shift+c")
+    expect(page.locator(".row.reply").first.get_by_role("button", name="Copied")).to_be_visible()
+    assert clipboard(page) == "The first."
+    begun.open()
+    expect(page.locator(".streaming .prose")).to_have_text("Half of")
+    page.evaluate("navigator.clipboard.writeText('Something else')")
+    page.keyboard.press("Control+Shift+c")
+    eventually(lambda: clipboard(page) != "Something else", "it is copied")
+    assert clipboard(page) == "The first."
+    gone_on.open()
+    answered(page, 2)
+    page.keyboard.press("Control+Shift+c")
+    expect(page.locator(".row.reply").last.get_by_role("button", name="Copied")).to_be_visible()
+    assert clipboard(page) == "Half of the second."
+
+
+def test_copying_without_the_browsers_clipboard_leaves_the_focus_where_it_is(stack: Stack, new_page: NewPage) -> None:
+    """As on plain HTTP, anywhere but on the machine itself."""
+    text = question("Plain")
+    stack.model.answer(text, Script(words("Over plain HTTP.")))
+    page = new_page(unhurried=True)
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.reload()
+    reply = ask_and_wait(page, text)
+    box(page).fill("I quote: ")
+    page.keyboard.press("Control+Shift+c")
+    expect(reply.get_by_role("button", name="Copied")).to_be_visible()
+    expect(box(page)).to_be_focused()
+    page.keyboard.press("Control+v")
+    expect(box(page)).to_have_value("I quote: Over plain HTTP.")
 
 
 def test_a_screen_reader_is_told_once_and_focus_stays(stack: Stack, new_page: NewPage) -> None:

@@ -23,13 +23,15 @@ async function toClipboard(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // The clipboard is for secure origins only; on plain http the old way still works.
+    // The clipboard is for secure origins only; on plain http the old way still works. It takes the focus for a moment.
+    const focused = document.activeElement;
     const field = h('textarea', { class: 'visually-hidden', readonly: true });
     field.value = text;
     document.body.append(field);
     field.select();
     const copied = document.execCommand('copy');
     field.remove();
+    focused?.focus({ preventScroll: true });
     return copied;
   }
 }

@@ -52,7 +52,8 @@ function isPressed({ keys, code, shifted }, { ctrlKey, metaKey, shiftKey, altKey
   return modifiers && !altKey && (key.toLowerCase() === sign || isThere);
 }
 
-const press = (selector) => [...document.querySelectorAll(selector)].at(-1)?.click();
+// The last one that can be seen: a reply that is not finished has buttons too.
+const press = (selector) => [...document.querySelectorAll(selector)].findLast((one) => one.checkVisibility())?.click();
 
 export function showHelp() {
   const rows = [...SHORTCUTS, ...OTHERS].map(({ keys, does }) =>
