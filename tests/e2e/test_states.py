@@ -40,6 +40,29 @@ def test_offline_says_when_it_tries_again_and_reconnected_says_so(stack: Stack, 
     assert page.evaluate("said") == ["Offline", "Reconnected", "Online"]
 
 
+def test_a_screen_reader_is_not_told_of_every_second(stack: Stack, new_page: NewPage) -> None:
+    page = new_page()
+    online(page)
+    stack.webs[0].kill()
+    expect(page.locator("#trouble-reason")).to_contain_text("No connection to the server; trying again")
+    page.evaluate("""() => {
+        window.seen = new Set();
+        window.told = [];
+        const trouble = document.getElementById('trouble');
+        new MutationObserver((changes) => {
+            seen.add(trouble.textContent);
+            for (const {target} of changes) {
+                const element = target.nodeType === Node.TEXT_NODE ? target.parentElement : target;
+                if (!element.closest('[aria-hidden=true]')) told.push(trouble.textContent);
+            }
+        }).observe(trouble, {subtree: true, childList: true, characterData: true});
+    }""")
+    page.wait_for_function("() => seen.size > 2")
+    assert page.evaluate("told") == []
+    stack.repair()
+    online(page)
+
+
 def test_a_taken_over_reply_says_so_and_is_whole(stack: Stack, new_page: NewPage) -> None:
     text, gate, second = question("Survive"), Gate(), Gate()
     stack.model.answer(

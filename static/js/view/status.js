@@ -1,6 +1,6 @@
 // The state of the connection and of those behind it: quiet while all is well, plain words when not.
 
-import { setText } from '../lib/dom.js';
+import { h, setText } from '../lib/dom.js';
 import { Countdown, inSeconds } from './countdown.js';
 
 const LABELS = { connecting: 'Connecting', online: 'Online', offline: 'Offline', expired: 'Session ended' };
@@ -25,10 +25,14 @@ const WARNINGS = {
 const BACK = 4000;
 
 export function createStatus({ badge, label, strip, reason, retry, startOver }, actions) {
-  const countdown = new Countdown(reason);
+  // What has happened is told to a screen reader once; the seconds that are left are only to be seen.
+  const words = h('span');
+  const seconds = h('span', { 'aria-hidden': 'true' });
+  const countdown = new Countdown(seconds);
   let shown = {};
   let timer;
 
+  reason.append(words, seconds);
   retry.addEventListener('click', actions.retryConnection);
   startOver.addEventListener('click', actions.startOver);
 
@@ -42,9 +46,9 @@ export function createStatus({ badge, label, strip, reason, retry, startOver }, 
     strip.hidden = !(isAway || isDegraded || status === 'expired');
     retry.hidden = !isAway;
     startOver.hidden = status !== 'expired';
-    if (isAway) countdown.show((left) => `${REASONS[code] ?? REASONS.network}; trying again${inSeconds(left)}.`, until);
-    else if (!strip.hidden) countdown.show(() => (isDegraded ? WARNINGS[warning] : EXPIRED));
-    else countdown.stop();
+    if (isAway) setText(words, `${REASONS[code] ?? REASONS.network}; trying again`);
+    else if (!strip.hidden) setText(words, isDegraded ? WARNINGS[warning] : EXPIRED);
+    countdown.show((left) => (isAway ? `${inSeconds(left)}.` : ''), until);
   }
 
   function showBadge({ status, again }) {
