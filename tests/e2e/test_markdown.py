@@ -199,6 +199,47 @@ def test_what_is_drawn_stays_as_it_is_while_more_is_written(stack: Stack, new_pa
     assert formula.evaluate("one => one.isConnected")
 
 
+def test_code_in_a_list_stays_as_it_is_while_more_is_written(stack: Stack, new_page: NewPage) -> None:
+    """Who selects in it keeps that, and its button can be clicked."""
+    text, grown, gone_on, ended = question("Stay, code"), Gate(), Gate(), Gate()
+    pieces: list[str | Hold] = [
+        "1. a\n\n   ```py\n   x = 1\n",
+        Hold(grown),
+        "   def f(): pass\n   ```\n\n2. b",
+        Hold(gone_on),
+        " more words",
+        Hold(ended),
+        ".\n\nThe end.",
+    ]
+    stack.model.answer(text, Script(pieces))
+    page = new_page(unhurried=True)
+    ask(page, text)
+    prose = page.locator(".reply .prose")
+    code = prose.locator("li .code-block")
+    expect(code.locator("code")).to_have_text("x = 1")
+    block = code.element_handle()
+    code.locator("code").evaluate(
+        """one => {
+            const text = document.createTreeWalker(one, NodeFilter.SHOW_TEXT).nextNode();
+            getSelection().setBaseAndExtent(text, 0, text, 5);
+        }"""
+    )
+    grown.open()
+    expect(code.locator("code")).to_have_text("x = 1\ndef f(): pass")
+    assert page.evaluate("getSelection().toString()") == "x = 1"
+    gone_on.open()
+    expect(prose.locator("li").last).to_have_text("b more words")
+    assert page.evaluate("getSelection().toString()") == "x = 1"
+    code.get_by_role("button", name="Copy code").click()
+    expect(code.get_by_role("button", name="Copied")).to_be_visible()
+    assert clipboard(page) == "x = 1\ndef f(): pass"
+    ended.open()
+    answered(page, 1)
+    expect(code.locator(".hljs-keyword").first).to_have_text("def")
+    expect(code).to_have_count(1)
+    assert block.evaluate("one => one.isConnected")
+
+
 def test_what_arrives_in_one_gulp_is_drawn_frame_by_frame_and_all_of_it(stack: Stack, new_page: NewPage) -> None:
     text, begun, drunk = question("Gulp"), Gate(), Gate()
     gulp = "\n\n".join(f"Paragraph {number} with $x_{{{number}}}$ and **more** of it." for number in range(200))

@@ -6,6 +6,8 @@ import { copyButton } from '../copy.js';
 // Code that grows is laid out piece by piece: a finished piece is not touched again, however long the whole becomes.
 const PIECE = 3000;
 
+const blocks = new WeakMap(); // by their elements
+
 export class CodeBlock {
   #label = h('span', { class: 'code-language' });
   #code = h('code');
@@ -23,6 +25,7 @@ export class CodeBlock {
     );
     const body = h('pre', { tabindex: 0, dir: 'ltr', role: 'region', 'aria-label': 'Code' }, this.#code);
     this.element = h('div', { class: 'code-block' }, head, body);
+    blocks.set(this.element, this);
   }
 
   update(source, language) {
@@ -68,4 +71,27 @@ export class CodeBlock {
     this.#piece = null;
     if (end + 1 < text.length) this.#append(text.slice(end + 1));
   }
+}
+
+// Code inside a list or a quotation: blocks in place of their sources.
+export function frameCode(element, open) {
+  for (const pre of element.querySelectorAll('pre:not(.code-block > pre)')) {
+    const block = new CodeBlock();
+    block.update(...contentOf(pre));
+    pre.replaceWith(block.element);
+  }
+  if (open) return;
+  for (const framed of element.querySelectorAll('.code-block')) blocks.get(framed).colour();
+}
+
+// Whether this node is a block of code, which then shows that source.
+export function showsCode(node, pre) {
+  const block = pre.nodeName === 'PRE' ? blocks.get(node) : undefined;
+  block?.update(...contentOf(pre));
+  return block !== undefined;
+}
+
+function contentOf(pre) {
+  const [, language = ''] = /^language-(.+)$/.exec(pre.querySelector('code')?.className ?? '') ?? [];
+  return [pre.textContent.replace(/\n$/, ''), language];
 }

@@ -1,6 +1,7 @@
 // Brings what is drawn level with what is to be drawn. What is the same stays where it is: a selection in it, a formula
-// that was laid out, and all that the browser need not do again.
+// that was laid out, a block of code, and all that the browser need not do again.
 
+import { showsCode } from './code.js';
 import { isSetFrom } from './typeset.js';
 
 export function patch(drawn, wanted) {
@@ -20,17 +21,16 @@ export function patch(drawn, wanted) {
 
 // Whether it is, or could be made, the other.
 function becomes(old, node) {
-  if (isSetFrom(old, node)) return true;
+  if (isSetFrom(old, node) || showsCode(old, node)) return true;
   if (!isAlike(old, node)) return false;
   if (old.nodeType === Node.TEXT_NODE) write(old, node.data);
   else patch(old, node);
   return true;
 }
 
-// A block of code knows what it shows, and is another.
-function isAlike(old, { nodeName, className, attributes = [] }) {
-  if (old.nodeName !== nodeName || className === 'code-block') return false;
+function isAlike(old, { nodeName, attributes = [] }) {
   return (
+    old.nodeName === nodeName &&
     attributes.length === (old.attributes?.length ?? 0) &&
     [...attributes].every(({ name, value }) => old.getAttribute(name) === value)
   );

@@ -1,7 +1,7 @@
 // Markdown that grows. Finished blocks are drawn once; of the rest, only what changed.
 
 import { h } from '../../lib/dom.js';
-import { CodeBlock } from './code.js';
+import { CodeBlock, frameCode } from './code.js';
 import { grown } from './fence.js';
 import { blocksOf, hasDefinitions, htmlOf, htmlOfOpen, isClosedCode, isCode } from './parse.js';
 import { goesOn } from './parts.js';
@@ -143,8 +143,8 @@ class Block {
       table.replaceWith(frame);
       frame.append(table);
     }
-    for (const pre of fragment.querySelectorAll('pre')) replacePre(pre, open);
     patch(this.element, fragment);
+    frameCode(this.element, open);
     typeset(this.element.querySelectorAll('code.math'));
     this.#table = this.element.querySelector(':scope > .table-scroll > table');
   }
@@ -160,12 +160,3 @@ class Block {
 }
 
 const languageIn = (info) => (info ?? '').trim().split(/\s/)[0];
-
-// Code inside a list or a quotation.
-function replacePre(pre, open) {
-  const language = /^language-(.+)$/.exec(pre.querySelector('code')?.className ?? '')?.[1];
-  const code = new CodeBlock();
-  code.update(pre.textContent.replace(/\n$/, ''), languageIn(language));
-  pre.replaceWith(code.element);
-  if (!open) code.colour();
-}
