@@ -4,7 +4,15 @@ import { h } from '../lib/dom.js';
 import { tell } from './dialog.js';
 
 const SHORTCUTS = [
-  { keys: 'Ctrl Shift O', does: 'New chat', code: 'KeyO', act: ({ actions }) => actions.startNew() },
+  {
+    keys: 'Ctrl Shift O',
+    does: 'New chat',
+    code: 'KeyO',
+    act: ({ actions, input }) => {
+      actions.startNew();
+      input.focus();
+    },
+  },
   { keys: 'Shift Esc', does: 'To the message box', code: 'Escape', act: ({ input }) => input.focus() },
   { keys: 'Ctrl Shift C', does: 'Copy the last reply', code: 'KeyC', act: () => press('.reply .row-foot .copy') },
   {
