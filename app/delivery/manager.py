@@ -36,7 +36,7 @@ class RoomManager(RedisManager):
 
     After the connection to Redis was lost, the last event of each room is delivered once more (`last_events` gives
     (room, event as JSON) for rooms): clients that have it drop it, those that missed some see the gap and ask. If it is
-    older than what was delivered before, Redis came back with less than it had: `rewound` is told (room, seq).
+    older than what members have seen, or gone, Redis came back with less than it had: `rewound` is told (room, seq).
     """
 
     name = "rooms"
@@ -48,7 +48,7 @@ class RoomManager(RedisManager):
         self._rewound = rewound
         self.on_session_ended: Callable[[str, str], None] = lambda _credential, _reason: None
         self._rooms_of: dict[str, set[str | None]] = {}  # what a client is in, by its sid
-        self._delivered: dict[str, int] = {}
+        self._seen: dict[str, int] = {}  # by members of a room, of its events
         self._empty_since: dict[str, float] = {}
         self._subscriber = Subscriber(redis, {SHARED_CHANNEL}, self._reconnected)
         self.listeners = Listeners()
@@ -98,6 +98,12 @@ class RoomManager(RedisManager):
     def is_in(self, sid: str, room: str) -> bool:
         return room in self._rooms_of.get(sid, ())
 
+    def has_seen(self, room: str, seq: int) -> None:
+        """A member is told what came of all events up to this one. Too high a number does no harm: the next time that
+        the connection was lost, it costs the members a snapshot."""
+        if self._has_members(room):
+            self._seen[room] = max(seq, self._seen.get(room, 0))
+
     def listen(self, listener: Listener, room: str) -> None:
         """Returns when everything published to the room from now on will be heard. Raises Unavailable; the listener
         must be removed then as well."""
@@ -138,7 +144,7 @@ class RoomManager(RedisManager):
             # It may have been entered again while another one's channel was being closed.
             if since <= limit and self._empty_since.get(room) == since:
                 del self._empty_since[room]
-                self._delivered.pop(room, None)
+                self._seen.pop(room, None)
                 if not self._has_members(room):
                     self._subscriber.unsubscribe(ROOM_CHANNELS + room)
 
@@ -179,7 +185,7 @@ class RoomManager(RedisManager):
                 payload = message[len(head) : -2]
                 if event == "event":
                     if self._has_members(room):  # or it would be kept of one whose channel has just been closed
-                        self._delivered[room] = _seq_of(payload)
+                        self._seen[room] = _seq_of(payload)
                     self.listeners.hear(room, payload)
                 self._deliver(room, event, payload)
                 return True
@@ -193,10 +199,13 @@ class RoomManager(RedisManager):
     def _reconnected(self) -> None:
         rooms = {*self.rooms.get("/", {}), *self.listeners.rooms()}
         self._log.info("message queue is back", rooms=len(rooms))
-        for room, event in self._last_events(room for room in rooms if isinstance(room, str)):
-            if _seq_of(event) < (seen := self._delivered.get(room, 0)):
-                self._rewound(room, seen)
+        last = dict(self._last_events(room for room in rooms if isinstance(room, str)))
+        for room, event in last.items():
             self._deliver(room, "event", event)
+        for room in rooms & self._seen.keys():
+            seen = self._seen[room]
+            if room not in last or _seq_of(last[room]) < seen:
+                self._rewound(room, seen)
         self.listeners.miss()
 
 

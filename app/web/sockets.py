@@ -81,6 +81,7 @@ class Sockets:
         was_in = self._is_in(asked.conversation_id)
         self._enter(owner, asked.conversation_id)
         found = self._ledger.open(owner, asked.conversation_id, asked.after, asked.epoch)
+        self._manager.has_seen(conversation_room(asked.conversation_id), found.seq)
         if was_in and asked.after is not None and not (isinstance(found, Tail) and not found.events):
             self._metrics.gaps.inc()
         return opened(found)

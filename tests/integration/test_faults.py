@@ -188,6 +188,32 @@ def test_a_client_that_stayed_sees_that_redis_came_back_with_less(fragile: Stack
     assert client.disconnects == []
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_client_that_only_looked_sees_that_redis_came_back_with_less(fragile: Stack, kept: int) -> None:
+    """It has opened the conversation, and its web process has had no event to deliver there before that or since."""
+    client = fragile.client()
+    api = fragile.api(client.session, web=1)
+    conversation_id = api("POST", "/api/conversations", json={}).json()["id"]
+
+    def exchange() -> None:
+        asked = {"text": fragile.secret_text(), "client_id": uuid.uuid4().hex, "wait": 20}
+        assert api("POST", f"/api/conversations/{conversation_id}/messages", json=asked).status_code == 200
+
+    for _ in range(kept):
+        exchange()
+    copy = fragile.redis.copy_data()
+    exchange()
+    client.open(conversation_id)
+    epoch = client.view(conversation_id).epoch
+    fragile.redis.roll_back(copy)
+    client.wait_for(lambda: client.view(conversation_id).epoch != epoch, "it is told of another epoch", LONG)
+    assert len(fragile.assert_saved_as_shown(client, conversation_id)) == 2 * kept
+    answer = client.send(fragile.secret_text(), conversation_id)
+    client.wait_reply(conversation_id, answer["turn_id"], LONG)
+    assert len(fragile.assert_saved_as_shown(client, conversation_id)) == 2 * kept + 2
+    assert client.disconnects == []
+
+
 # --- Workers ----------------------------------------------------------------------------------------------------------
 
 

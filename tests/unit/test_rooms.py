@@ -89,4 +89,4 @@ def test_a_room_that_is_entered_while_another_one_is_closed(
     assert redis.client.pubsub_numsub("flask-socketio/c:2") == [(b"flask-socketio/c:2", 1)]
     [after] = redis.client.client_list(_type="pubsub")
     assert after["id"] == before["id"], "the listener has gone on"
-    assert not manager._delivered, "nothing is kept of what was still on its way"
+    assert not manager._seen, "nothing is kept of what was still on its way"
