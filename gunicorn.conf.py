@@ -57,3 +57,8 @@ def post_worker_init(worker: Any) -> None:
             connection.close(wait=False)
 
     threading.Thread(target=close_sockets_when_it_ends, daemon=True).start()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    if worker.wsgi is not None:  # gunicorn's main process says so as well, and one that did not get as far
+        worker.wsgi.extensions["sockets"].leave()

@@ -17,10 +17,13 @@ from app.ledger.keys import is_conversation_id, turns_key
 
 # A process that was killed releases nothing: its connections are forgotten after this.
 LEASE_SECONDS = 45
+# A conversation that is imported counts once more for each of these.
+IMPORT_BYTES = 200_000
 
 # Moving windows: each key is the list of when its last `amount` were, the latest first.
 # KEYS[1]: where `field` (ARGV[1]) says that this has been accepted already, then it is no new one. KEYS[2…]: windows.
-# ARGV[2…]: amount and milliseconds for each of them. Returns the milliseconds to wait, 0 if it may be, and when it was
+# ARGV[2]: how often it counts, at most as often as there may be any in a window. ARGV[3…]: amount and milliseconds for
+# each of them. Returns the milliseconds to wait, 0 if it may be, and when it was
 # counted, 0 if it was not.
 _TAKE = """
 if ARGV[1] ~= '' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return { 0, 0 } end
@@ -28,15 +31,17 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wait = 0
 for i = 2, #KEYS do
-  local first = tonumber(redis.call('LINDEX', KEYS[i], ARGV[2 * i - 2] - 1))
+  local amount = tonumber(ARGV[2 * i - 1])
+  local first = tonumber(redis.call('LINDEX', KEYS[i], amount - math.min(ARGV[2], amount)))
   -- (One that is yet to come was counted before the clock was set back, and keeps nobody waiting.)
-  if first and first <= now then wait = math.max(wait, first + ARGV[2 * i - 1] - now) end
+  if first and first <= now then wait = math.max(wait, first + ARGV[2 * i] - now) end
 end
 if wait > 0 then return { wait, 0 } end
 for i = 2, #KEYS do
-  redis.call('LPUSH', KEYS[i], now)
-  redis.call('LTRIM', KEYS[i], 0, ARGV[2 * i - 2] - 1)
-  redis.call('PEXPIRE', KEYS[i], ARGV[2 * i - 1])
+  local amount = tonumber(ARGV[2 * i - 1])
+  for _ = 1, math.min(ARGV[2], amount) do redis.call('LPUSH', KEYS[i], now) end
+  redis.call('LTRIM', KEYS[i], 0, amount - 1)
+  redis.call('PEXPIRE', KEYS[i], ARGV[2 * i])
 end
 return { 0, now }
 """
@@ -111,9 +116,10 @@ class Limits:
         if wait:
             raise RateLimited(f"Too many new sessions from here. Try again {_in_words(wait)}.", retry_after=wait)
 
-    def conversation(self, address: str) -> None:
-        """Counts one that is made without a turn: there may be as many as turns. Raises RateLimited."""
-        wait, _ = self._take(_of(address, self._conversations_ip))
+    def conversation(self, address: str, size: int = 0) -> None:
+        """Counts one that is made without a turn, of so many bytes: there may be as many small ones as turns, and one
+        of any size. Raises RateLimited."""
+        wait, _ = self._take(_of(address, self._conversations_ip), times=1 + size // IMPORT_BYTES)
         if wait:
             raise RateLimited(f"Too many new conversations from here. Try again {_in_words(wait)}.", retry_after=wait)
 
@@ -135,11 +141,13 @@ class Limits:
             pipeline.zrem(_connections_key(address), connection)
         pipeline.execute()
 
-    def _take(self, windows: Sequence[Window], accepted: str = "", field: str = "") -> tuple[float, int]:
+    def _take(
+        self, windows: Sequence[Window], accepted: str = "", field: str = "", *, times: int = 1
+    ) -> tuple[float, int]:
         """(seconds to wait, or 0 if it has been counted; when that was, 0 if it need not be)."""
         keys = [accepted, *(key for key, _, _ in windows)]
         numbers = [number for _, *numbers in windows for number in numbers]
-        wait, taken = self._take_script(keys, [field, *numbers])
+        wait, taken = self._take_script(keys, [field, times, *numbers])
         return math.ceil(int(wait) / 100) / 10, int(taken)
 
 

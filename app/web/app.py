@@ -57,7 +57,7 @@ def create_app(services: WebServices) -> Flask:
         max_http_buffer_size=_largest_payload(settings.max_message_chars),
     )
     _use_own_websocket(socketio)
-    Sockets(socketio, services, origins)
+    app.extensions["sockets"] = Sockets(socketio, services, origins)
     app.register_blueprint(make_api(services, origins))
     app.register_blueprint(make_openai_api(services, origins))
     assets = Assets(ROOT / "static")

@@ -15,7 +15,7 @@ from app.errors import Invalid
 from app.ledger.archive import Tree
 from app.services import WebServices
 from app.web.identity import address_of
-from app.web.payloads import MAX_TITLE_CHARS, MessageId, Name, Payload, Prompt, Text, parse
+from app.web.payloads import MAX_TITLE_CHARS, MessageId, Name, Payload, Prompt, Text, parse, storable
 from app.web.requests import json_body
 
 FORMAT = "parley.conversation"
@@ -75,9 +75,7 @@ class ExportedMessage(Lenient):
 
 
 class ExportedConversation(Lenient):
-    title: Annotated[
-        str, StringConstraints(max_length=MAX_TITLE_CHARS), AfterValidator(lambda text: text.encode() and text)
-    ] = ""
+    title: Annotated[str, StringConstraints(max_length=MAX_TITLE_CHARS), AfterValidator(storable)] = ""
     memory: bool = True
     provider: Name | None = None
     model: Name | None = None
@@ -110,8 +108,9 @@ def add_archive(api: Blueprint, services: WebServices) -> None:
 
     @api.post("/conversations/import")
     def import_conversation() -> tuple[Response, int]:
-        services.limits.conversation(address_of(request))
         request.max_content_length = MAX_IMPORT_BYTES
+        # Of a body that comes in chunks nobody knows before it has been read.
+        services.limits.conversation(address_of(request), request.content_length or len(request.get_data()))
         given = parse(Export, json_body())
         check_tree(given)
         settings = given.conversation.model_dump()

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +63,13 @@ class Connections:
         if connection is not None:
             self._released.append((connection.address, connection.lease))
 
+    def leave(self) -> None:
+        """The process ends: the places of its connections are free at once."""
+        with suppress(*UNREACHABLE):  # then they are forgotten after a while
+            for sid in list(self._open):
+                self.drop(sid)
+            self._release()
+
     def of(self, sid: str) -> Connection | None:
         return self._open.get(sid)
 
@@ -106,15 +114,18 @@ class Connections:
     def _look(self) -> None:
         now = time.monotonic()
         self._close_strangers(now)
-        if self._released:
-            released, self._released = self._released, []
-            self._limits.release(released)
+        self._release()
         due = [connection for connection in self._open.values() if connection.check_at <= now]
         for connection in due:
             connection.check_at = now + CHECK_SECONDS
         due = [connection for connection in due if not self._is_gone(connection)]
         for batch in (due[first : first + BATCH] for first in range(0, len(due), BATCH)):
             self._check(batch, now)
+
+    def _release(self) -> None:
+        if self._released:
+            released, self._released = self._released, []
+            self._limits.release(released)
 
     def _check(self, connections: list[Connection], now: float) -> None:
         leases = []

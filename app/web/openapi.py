@@ -126,7 +126,7 @@ OPERATIONS: dict[str, Operation] = {
     "GET /metrics": Operation(
         "Figures for Prometheus; from this machine, or with METRICS_TOKEN", {200: "text/plain"}, public=True
     ),
-    "GET /readyz": Operation("Redis can be reached", {200: schemas.Readiness, 503: schemas.Readiness}, public=True),
+    "GET /readyz": Operation("Redis can be reached", {200: schemas.Readiness, 503: schemas.Unreadiness}, public=True),
 }
 
 

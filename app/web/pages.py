@@ -5,6 +5,7 @@ from functools import cache
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 
 from app.connections import UNREACHABLE
+from app.errors import Unavailable
 from app.services import WebServices
 from app.web.assets import ASK_FIRST, Asset, Assets
 
@@ -35,14 +36,16 @@ def make_pages(services: WebServices, assets: Assets) -> Blueprint:
         return jsonify({"status": "ok"})
 
     @pages.get("/readyz")
-    def readyz() -> tuple[Response, int]:
+    def readyz() -> tuple[Response, int, dict[str, str]]:
         """200 once Redis can be reached. That it takes no writes, or that no worker has been seen, is a warning: what
         has been said can still be read, and no other web process would do better."""
         providers = [provider["name"] for provider in services.registry.describe()]
         try:
             workers = services.presence.count()
         except UNREACHABLE:
-            return jsonify({"status": "unavailable", "redis": "unreachable", "providers": providers}), 503
+            error = Unavailable()
+            state = {"status": "unavailable", "redis": "unreachable", "providers": providers}
+            return jsonify({**state, "error": error.as_dict()}), error.status, {"Retry-After": str(error.retry_after)}
         warnings = []
         writable = services.presence.is_writable()
         if not writable:  # nothing can be said of workers then: they cannot show themselves
@@ -51,7 +54,7 @@ def make_pages(services: WebServices, assets: Assets) -> Blueprint:
             )
         elif not workers:
             warnings.append("No worker has been seen for 15 seconds: messages wait until one runs.")
-        return jsonify(
+        found = jsonify(
             {
                 "status": "ok",
                 "redis": "ok" if writable else "refuses writes",
@@ -59,6 +62,7 @@ def make_pages(services: WebServices, assets: Assets) -> Blueprint:
                 "providers": providers,
                 "warnings": warnings,
             }
-        ), 200
+        )
+        return found, 200, {}
 
     return pages

@@ -32,12 +32,12 @@ class OpenConversation(ConversationRef):
     epoch: Annotated[str, StringConstraints(max_length=64)] | None = None
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     text.encode()  # a lone surrogate, which JSON can spell, is a ValueError
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(storable)]
 
 
 class Asked(Payload):

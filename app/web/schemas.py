@@ -195,8 +195,14 @@ class Health(Said):
 
 
 class Readiness(BaseModel):
-    status: Literal["ok", "unavailable"]
-    redis: Literal["ok", "refuses writes", "unreachable"]
+    status: Literal["ok"]
+    redis: Literal["ok", "refuses writes"]
+    providers: list[str]
+
+
+class Unreadiness(ErrorAnswer):
+    status: Literal["unavailable"]
+    redis: Literal["unreachable"]
     providers: list[str]
 
 

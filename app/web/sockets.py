@@ -53,6 +53,7 @@ class Sockets:
         self._connections = Connections(
             socketio.server, services.identities, services.limits, event_rate=services.settings.event_rate
         )
+        self.leave = self._connections.leave
         self._manager = services.manager
         self._manager.on_session_ended = self._connections.end
         self._log = get_logger(__name__)

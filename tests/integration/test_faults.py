@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from app.web import schemas
 from tests.support.clients import ChatClient, Refused
 from tests.support.processes import eventually
 from tests.support.replies import begun
@@ -73,7 +74,10 @@ def test_redis_away_is_said_and_gets_well_by_itself(fragile: Stack, how: str) ->
         assert int(refused.headers["Retry-After"]) > 0
     made = requests.post(f"{url}/api/sessions", json={"name": "x"}, timeout=20)
     assert (made.status_code, made.json()["error"]["code"]) == (503, "unavailable")
-    assert requests.get(f"{url}/readyz", timeout=20).status_code == 503
+    unready = requests.get(f"{url}/readyz", timeout=20)
+    assert (unready.status_code, unready.json()["error"]["code"]) == (503, "unavailable")
+    assert int(unready.headers["Retry-After"]) > 0
+    schemas.Unreadiness.model_validate(unready.json())
     assert requests.get(f"{url}/healthz", timeout=20).status_code == 200
     with pytest.raises(Refused) as no_entry:
         fragile.client(session)

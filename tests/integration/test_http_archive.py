@@ -68,6 +68,16 @@ def test_out_and_in_again(stack: Stack) -> None:
         assert sent[1:] == [*texts, question]
 
 
+def test_what_has_neither_title_nor_messages_can_be_put_in_again(stack: Stack) -> None:
+    api = stack.api(stack.session())
+    made = api("POST", "/api/conversations", json={})
+    export = exported(api, made.json()["id"])
+    assert (export["conversation"]["title"], export["messages"]) == ("", [])
+    answer = api("POST", "/api/conversations/import", json=export)
+    assert answer.status_code == 201
+    assert exported(api, answer.json()["id"]) == export
+
+
 def test_to_be_read(stack: Stack) -> None:
     api = stack.api(stack.session())
     conversation_id, texts = branching(stack, api)

@@ -4,23 +4,25 @@ The stack stands behind a proxy (TRUSTED_PROXIES=1), so that each test can come 
 """
 
 import itertools
+import json
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 import requests
 from redis import Redis
 
-from app.access.limits import Bucket, Limits
+from app.access.limits import IMPORT_BYTES, Bucket, Limits
 from app.connections import connect
 from app.errors import NotFound, RateLimited
 from app.ledger.keys import new_conversation_id, new_id
 from tests.support.clients import ChatClient, PythonClient, Refused
 from tests.support.http_client import Api, Session
 from tests.support.processes import eventually
+from tests.support.raw_socket import RawSocket
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Mode, Stack
 
@@ -48,7 +50,8 @@ class Place:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.headers = {"X-Forwarded-For": f"192.0.2.{next(numbers)}"}
+        self.address = f"192.0.2.{next(numbers)}"
+        self.headers = {"X-Forwarded-For": self.address}
 
     def new_session(self) -> requests.Response:
         return Api(self.stack.webs[0].url)("POST", "/api/sessions", json={"name": "x"}, headers=self.headers)
@@ -185,6 +188,33 @@ def test_an_address_makes_and_imports_so_many_conversations_and_they_are_no_turn
     place.client(session).send(place.stack.secret_text())
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_import_counts_by_its_size(place: Place, chunked: bool) -> None:
+    """A large one as all that there may be, and then it is made."""
+    api = place.stack.api(place.session())
+    at = "2026-01-31T12:00:00Z"
+    export = {
+        "format": "parley.conversation",
+        "version": 1,
+        "conversation": {"created_at": at},
+        "messages": [
+            {"id": f"m{number}", "parent_id": None, "role": "user", "text": "x" * 30_000, "created_at": at}
+            for number in range(2 * TURNS_IP * IMPORT_BYTES // 30_000)
+        ],
+        "head": "m0",
+    }
+    body = json.dumps(export).encode()
+
+    def make() -> requests.Response:
+        data = iter([body[:100], body[100:]]) if chunked else body
+        return api("POST", "/api/conversations/import", data=data, headers=place.headers)
+
+    assert make().status_code == 201
+    assert is_refusal(make().json()["error"], WINDOW)
+    assert is_refusal(api("POST", "/api/conversations", json={}, headers=place.headers).json()["error"], WINDOW)
+    eventually(lambda: make().status_code == 201, "it is made once more", 3 * WINDOW)
+
+
 def test_an_address_has_so_many_turns_whatever_the_session(place: Place) -> None:
     one, other = place.client(), place.client()
     for _ in range(TURNS):
@@ -257,6 +287,27 @@ def test_an_address_has_so_many_connections(place: Place) -> None:
     eventually(connects, "another one is let in")
 
 
+def test_a_process_that_is_told_to_end_gives_its_connections_places_back(place: Place) -> None:
+    session, stack = place.session(), place.stack
+    with ExitStack() as opened:
+
+        def connects(web: int) -> RawSocket:
+            socket = opened.enter_context(RawSocket(stack.webs[web].url, headers=place.headers))
+            return socket.log_in(session.token)
+
+        for _ in range(CONNECTIONS_IP):
+            connects(0)
+        places = f"parley:connections:{place.address}"
+        assert stack.redis.client.zcard(places) == CONNECTIONS_IP
+        try:
+            stack.webs[0].stop(40)
+            assert stack.redis.client.zcard(places) == 0
+            for _ in range(CONNECTIONS_IP):
+                assert connects(1).works()
+        finally:
+            stack.repair()
+
+
 # --- The counting itself ----------------------------------------------------------------------------------------------
 
 
@@ -318,6 +369,34 @@ def test_what_is_taken_at_the_same_moment_is_counted_once_each(redis: Redis) -> 
     with ThreadPoolExecutor(16) as threads:
         results = list(threads.map(lambda _: taken(limits, owner, address), range(64)))
     assert results.count(True) == 10
+
+
+def imported(limits: Limits, address: str, size: int) -> bool:
+    try:
+        limits.conversation(address, size)
+    except RateLimited:
+        return False
+    return True
+
+
+def test_a_conversation_counts_by_its_size_at_most_as_often_as_there_may_be_any(redis: Redis) -> None:
+    limits, address = limits_of(redis, turns_ip="10/minute;20/hour"), new_id("a")
+    sizes = [3 * IMPORT_BYTES, 6 * IMPORT_BYTES, 5 * IMPORT_BYTES, 0]
+    assert [imported(limits, address, size) for size in sizes] == [True, False, True, False]
+    assert redis.llen(f"parley:limit:conversations-ip:60:{address}") == 10
+    large = new_id("a")
+    assert [imported(limits, large, size) for size in (1_000 * IMPORT_BYTES, 0)] == [True, False]
+    counted = [redis.llen(f"parley:limit:conversations-ip:{seconds}:{large}") for seconds in (60, 3600)]
+    assert counted == [10, 20]
+
+
+def test_a_large_conversation_waits_until_there_is_room_for_all_of_it(redis: Redis) -> None:
+    limits, address = limits_of(redis, turns_ip="4/2seconds"), new_id("a")
+    assert imported(limits, address, 0)
+    before = clock_of(redis)
+    assert imported(limits, address, 2 * IMPORT_BYTES)
+    eventually(lambda: imported(limits, address, 2 * IMPORT_BYTES), "there is room for three again")
+    assert clock_of(redis) - before >= 1.99
 
 
 def test_what_is_given_back_is_one_s_own(redis: Redis) -> None:

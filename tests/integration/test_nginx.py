@@ -70,6 +70,29 @@ def test_what_nginx_says_of_clients_is_believed(stack: Stack, nginx: Nginx) -> N
     assert api("GET", "/metrics").status_code == 403
 
 
+def test_what_was_exported_can_be_imported(stack: Stack, nginx: Nginx) -> None:
+    at = "2026-01-31T12:00:00.000Z"
+    said = [
+        {"id": f"m{number}", "parent_id": f"m{number - 1}" if number else None, "role": "user", "text": "x" * 30_000}
+        for number in range(100)
+    ]
+    export = {
+        "format": "parley.conversation",
+        "version": 1,
+        "conversation": {"created_at": at},
+        "messages": [{**message, "created_at": at} for message in said],
+        "head": "m99",
+    }
+    api = Api(nginx.url, stack.session().token)
+    imported = api("POST", "/api/conversations/import", json=export)
+    assert imported.status_code == 201
+    again = api("GET", f"/api/conversations/{imported.json()['id']}/export")
+    assert len(again.content) > 3_000_000
+    assert api("POST", "/api/conversations/import", data=again.content).status_code == 201
+    # What is for people to write stays small.
+    assert api("POST", "/api/conversations", data=again.content).status_code == 413
+
+
 def test_a_process_that_is_gone_is_not_missed(stack: Stack, nginx: Nginx) -> None:
     client = make_client("python", stack.session(), nginx.url).connect()
     try:
