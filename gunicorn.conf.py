@@ -5,6 +5,7 @@ by then (pydantic, ssl) would have been too early for it.
 """
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -43,6 +44,22 @@ secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
 accesslog = None
 loglevel = _settings["log_level"]
+# For a client that takes nothing of what waits for it, as long as a WebSocket has.
+STALLED_MS = 40_000
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """The servers wait for a reader for ever; the kernel does not. What is accepted inherits it from what listens.
+    Connections on which there is nothing to send are none of its business."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        for listener in worker.sockets:
+            if listener.family in {socket.AF_INET, socket.AF_INET6}:
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that somebody was cut off."""
+    return not (record.exc_info and isinstance(record.exc_info[1], TimeoutError))
 
 
 def post_worker_init(worker: Any) -> None:
@@ -56,6 +73,7 @@ def post_worker_init(worker: Any) -> None:
         for connection in list(server.eio.sockets.values()):
             connection.close(wait=False)
 
+    worker.log.error_log.addFilter(_is_news)
     threading.Thread(target=close_sockets_when_it_ends, daemon=True).start()
 
 

@@ -12,6 +12,9 @@ from greenlet import GreenletExit
 from gunicorn.workers.base import Worker
 
 LOOK_SECONDS = 1.0
+# For the next request of a connection, and for more of one that has begun. A vanished client sends neither.
+KEEP_ALIVE_SECONDS = 75.0
+SOCKET_SECONDS = 60.0
 
 
 class EventletWorker(Worker):
@@ -43,6 +46,8 @@ class EventletWorker(Worker):
                 custom_pool=eventlet.GreenPool(self.cfg.worker_connections),
                 # An answer that streams is sent as it comes.
                 minimum_chunk_size=1,
+                keepalive=KEEP_ALIVE_SECONDS,
+                socket_timeout=SOCKET_SECONDS,
                 log_output=False,
                 debug=False,
             )
