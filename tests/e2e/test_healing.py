@@ -84,12 +84,28 @@ class Leak:
     def __init__(self, page: Page) -> None:
         self.open = False
         self.lost_the_end = False
+        self._page = page
+        self._asked: set[str] = set()  # for what came meanwhile, and not yet answered
         page.route_web_socket(SOCKET, self._route)
+
+    def begin(self) -> None:
+        """Not before all answers are there: the end could be in one of them."""
+        until(self._page, lambda: not self._asked)
+        self.open = True
 
     def _route(self, socket: WebSocketRoute) -> None:
         server = socket.connect_to_server()
 
+        def ask(message: str | bytes) -> None:
+            if found := re.match(r'42(\d+)\["open_conversation"', str(message)):
+                self._asked.add(found[1])
+            server.send(message)
+
+        socket.on_message(ask)
+
         def pass_on(message: str | bytes) -> None:
+            if found := re.match(r"43(\d+)\[", str(message)):
+                self._asked.discard(found[1])
             if self.open and isinstance(message, str) and message.startswith('42["event"'):
                 self.lost_the_end = self.lost_the_end or '"turn.finished"' in message
             else:
@@ -104,7 +120,7 @@ def test_a_turn_that_seems_to_hang(stack: Stack, new_page: NewPage) -> None:
     leak = Leak(page)
     page.goto(stack.webs[0].url)
     text, gate = begun(stack, page)
-    leak.open = True
+    leak.begin()
     gate.open()
     stack.model.request(text).wait_ended()
     until(page, lambda: leak.lost_the_end)
@@ -120,7 +136,7 @@ def test_a_tab_that_is_looked_at_again(stack: Stack, new_page: NewPage) -> None:
     page.goto(stack.webs[0].url)
     text, gate = begun(stack, page)
     show(page, False)
-    leak.open = True
+    leak.begin()
     gate.open()
     stack.model.request(text).wait_ended()
     until(page, lambda: leak.lost_the_end)

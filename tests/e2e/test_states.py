@@ -40,6 +40,15 @@ def test_offline_says_when_it_tries_again_and_reconnected_says_so(stack: Stack, 
     assert page.evaluate("said") == ["Offline", "Reconnected", "Online"]
 
 
+def test_an_answer_that_breaks_off_harms_nothing(stack: Stack, new_page: NewPage) -> None:
+    """As when a web process is killed in the middle of it."""
+    page = new_page("about:blank")
+    page.route("**/api/models", lambda route: route.fulfill(content_type="application/json", body='{"providers": ['))
+    page.goto(stack.webs[0].url)
+    online(page)
+    ask_and_wait(page, question("Without a list of models"))
+
+
 def test_a_screen_reader_is_not_told_of_every_second(stack: Stack, new_page: NewPage) -> None:
     page = new_page()
     online(page)

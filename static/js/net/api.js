@@ -2,14 +2,19 @@
 
 import { Refused } from './request.js';
 
+const NO_CONNECTION = { code: 'network', message: 'There is no connection to the server.' };
+
 async function call(path, { body, ...options } = {}) {
   const json = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
   const response = await fetch(path, { credentials: 'same-origin', ...json, ...options }).catch(() => {
-    throw new Refused({ code: 'network', message: 'There is no connection to the server.' });
+    throw new Refused(NO_CONNECTION);
   });
-  const answer = await response.json().catch(() => ({}));
-  if (response.ok) return answer;
-  throw new Refused(answer.error ?? { code: 'internal', message: `The server answered ${response.status}.` });
+  if (response.status === 204) return null;
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer) return answer;
+  // One that broke off is none.
+  if (response.ok) throw new Refused(NO_CONNECTION);
+  throw new Refused(answer?.error ?? { code: 'internal', message: `The server answered ${response.status}.` });
 }
 
 const conversation = (id) => `/api/conversations/${encodeURIComponent(id)}`;
