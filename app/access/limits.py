@@ -23,8 +23,7 @@ IMPORT_BYTES = 200_000
 # Moving windows: each key is the list of when its last `amount` were, the latest first.
 # KEYS[1]: where `field` (ARGV[1]) says that this has been accepted already, then it is no new one. KEYS[2…]: windows.
 # ARGV[2]: how often it counts, at most as often as there may be any in a window. ARGV[3…]: amount and milliseconds for
-# each of them. Returns the milliseconds to wait, 0 if it may be, and when it was
-# counted, 0 if it was not.
+# each of them. Returns the milliseconds to wait, 0 if it may be, and when it was counted, 0 if it was not.
 _TAKE = """
 if ARGV[1] ~= '' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return { 0, 0 } end
 local time = redis.call('TIME')
