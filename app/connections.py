@@ -45,7 +45,8 @@ class _Primary:
         That it is so is found out without redis-py's poll; whatever else there is, redis-py finds out itself.
         """
         sock, parser = self._sock, self._parser  # type: ignore[attr-defined]
-        if sock and not isinstance(sock, ssl.SSLSocket) and not parser._reader.has_data() and not has_input(sock):
+        at_once = sock and not timeout and not isinstance(sock, ssl.SSLSocket)
+        if at_once and not parser._reader.has_data() and not has_input(sock):
             return False
         return bool(super().can_read(timeout))  # type: ignore[misc]
 

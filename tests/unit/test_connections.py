@@ -195,13 +195,15 @@ def test_a_connection_with_something_left_to_read_is_not_used_again(redis: Redis
     connection.send_command("GET", "a")
     connection.send_command("GET", "b")
     assert connection.read_response() == b"1"
+    assert connection.can_read(timeout=20), "the other answer never came"
     client.connection_pool.release(connection)
     assert client.get("c") == b"3"
 
     connection = client.connection_pool.get_connection()
     connection.send_packed_command(connection.pack_commands([("GET", "a"), ("GET", "b")]))
-    connection.can_read(timeout=5)
-    assert connection.read_response() == b"1"  # the other answer may have come with it
+    assert connection.can_read(timeout=20)
+    assert connection.read_response() == b"1"  # the other answer has come with it, and is in the parser's buffer
+    assert connection.can_read(timeout=20), "the other answer never came"
     client.connection_pool.release(connection)
     assert client.get("c") == b"3"
 
