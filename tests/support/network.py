@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 
-from tests.support.ports import free_port
+from tests.support.ports import free_port, stop_listening
 
 _BYTES = 1 << 16
 
@@ -43,7 +43,7 @@ class Network:
         before.set()
 
     def close(self) -> None:
-        self._listener.close()
+        stop_listening(self._listener)
         self._end_all()
         self._passing.set()
 

@@ -1,5 +1,6 @@
 """Ports for servers that may be killed and started again on the same one."""
 
+import contextlib
 import fcntl
 import itertools
 import os
@@ -61,3 +62,10 @@ class ClosedPort:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def stop_listening(listener: socket.socket) -> None:
+    """Also for a thread that waits for connections: a closed socket alone would keep it, until its number is reused."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()

@@ -6,6 +6,8 @@ import socket
 import threading
 from typing import Self
 
+from tests.support.ports import stop_listening
+
 _BYTES = 1 << 16
 
 
@@ -32,7 +34,7 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self.go_down()
-        self._listener.close()
+        stop_listening(self._listener)
 
     def go_down(self) -> None:
         """When it returns, nothing gets through any more."""

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.ports import stop_listening
+
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
     """(certificate, key) for a name that is not this machine's."""
@@ -50,7 +52,7 @@ class TlsFront:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        stop_listening(self._listener)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
