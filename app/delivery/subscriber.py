@@ -87,7 +87,8 @@ class Subscriber:
         """Without a connection there is nothing to do: the next one subscribes to all channels. Errors are for the
         reader, who sees the same broken connection."""
         with self._sending:
-            if self._connection is None:
+            # One that broke while its reader was busy would be opened anew by this write, and nobody would ever know.
+            if self._connection is None or not self._connection.is_connected:
                 return
             try:
                 self._connection.send_command(*command, check_health=False)

@@ -93,19 +93,22 @@ def reply_within(follower: Follower, ledger: Ledger, owner: str, answer: Json, s
     deadline = time.monotonic() + seconds
     unsure = True
     while True:
-        if unsure and (state := _look(ledger, owner, answer)) and state.over:
-            return _saved(state.reply)
+        if unsure:
+            state = _look(ledger, owner, answer)
+            if state and state.over:
+                return _saved(state.reply)
+            unsure = state is None
         left = deadline - time.monotonic()
         if left <= 0:
             return None
-        heard = follower.take(left)
+        heard = follower.take(min(left, RETRY_SECONDS) if unsure else left)
         for event in map(orjson.loads, heard.events):
             if event["turn_id"] == answer["turn_id"]:
                 return _saved(event["message"])
         if heard.closed:
             return None
         # Looked at once more when time is up: the end may have been published to nobody.
-        unsure = heard.missed or time.monotonic() >= deadline
+        unsure = unsure or heard.missed or time.monotonic() >= deadline
 
 
 def _look(ledger: Ledger, owner: str, answer: Json) -> TurnState | None:

@@ -82,6 +82,15 @@ def test_it_goes_on_like_any_other(lab: Lab, archive: Archive) -> None:
     assert lab.ledger.history(lab.owner, copy, None, 1).items[0]["id"] == other["id"]
 
 
+def test_what_is_chosen_first_of_all_expires_like_the_rest(lab: Lab, archive: Archive) -> None:
+    copy = put_in(lab, archive.tree(lab.owner, branching(lab)))
+    other = next(m for m in lab.messages(copy).values() if m["text"] == "Other.")
+    lab.ledger.select(lab.owner, copy, other["id"])
+    ttls = lab.ttls(copy)
+    assert "log" in ttls
+    assert -1 not in ttls.values()
+
+
 def test_many_messages(lab: Lab, archive: Archive) -> None:
     messages: list[Json] = []
     for number in range(3_000):

@@ -2,10 +2,12 @@
 
 import pytest
 
+from app.connections import connect
 from app.errors import NotFound
 from app.ledger import Finish, Finished, Ledger, NewTurn, Write
 from app.ledger.keys import new_conversation_id
-from tests.ledger.harness import Lab
+from tests.ledger.harness import Lab, make_ledger
+from tests.support.proxy import Proxy
 
 
 def test_accept(lab: Lab, faulty: Ledger) -> None:
@@ -29,6 +31,19 @@ def test_configure(lab: Lab, faulty: Ledger) -> None:
 def test_clear(lab: Lab, faulty: Ledger) -> None:
     conversation_id, _ = lab.conversation()
     assert faulty.clear(lab.owner, conversation_id)["message_count"] == 0
+
+
+def test_a_clear_spares_what_was_said_before_its_repetition(lab: Lab, proxy: Proxy) -> None:
+    conversation_id, _ = lab.conversation()
+    said: list[str] = []
+    client = connect(proxy.url)
+    proxy.meanwhile = lambda: said.append(lab.send(conversation_id).answer["turn_id"])
+    proxy.cut_after = 1
+    cleared = make_ledger(client, lab.clock).clear(lab.owner, conversation_id)
+    assert len(said) == 1
+    assert lab.queue(conversation_id) == said
+    assert cleared["message_count"] == 1, "as it is by now"
+    client.close()
 
 
 def test_delete(lab: Lab, faulty: Ledger) -> None:

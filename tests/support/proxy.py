@@ -4,6 +4,7 @@ import contextlib
 import select
 import socket
 import threading
+from collections.abc import Callable
 from typing import Self
 
 from tests.support.ports import stop_listening
@@ -21,6 +22,8 @@ class Proxy:
         # So many calls to come are cut off before they reach Redis, or after it has answered them.
         self.cut_before = 0
         self.cut_after = 0
+        # Called when Redis has answered what is about to be cut off, before anybody can notice.
+        self.meanwhile: Callable[[], object] = lambda: None
         self.refused = 0
         self._down = threading.Event()
         self._flowing = threading.Event()
@@ -84,6 +87,7 @@ class Proxy:
                         return
                     if ready is redis:
                         if cut:
+                            self.meanwhile()
                             return
                         client.sendall(data)
                         continue

@@ -1,8 +1,9 @@
 -- Empties a conversation, or removes it (a.delete). Turns that are not over end, with nothing saved.
 -- a: owner, delete, tombstone (ms), ttl. Returns the conversation as it is then, or '' if there is none.
--- (A repeat of a call whose answer was lost on the way gets the same answer again.)
+-- (A call whose answer was lost on the way may be repeated: what was said in between stays.)
 if a.delete and field('deleted') == a.call and field('owner') == a.owner then return field('was') end
 if not owned_by(a.owner) then return '' end
+if not a.delete and field('cleared') == a.call then return conversation_json() end
 if field('turn') ~= '' then redis.call('PUBLISH', a.ended, field('turn')) end
 for _, turn_id in ipairs(redis.call('LRANGE', queue, 0, -1)) do
   local turn = cjson.decode(redis.call('HGET', turns, 't:' .. turn_id))
@@ -30,6 +31,7 @@ if a.delete then
   redis.call('HSET', meta, 'owner', a.owner, 'deleted', a.call, 'was', conversation)
   redis.call('PEXPIRE', meta, a.tombstone)
 else
+  redis.call('HSET', meta, 'cleared', a.call)
   local seq = emit('conversation.cleared', ',"conversation":' .. conversation)
   redis.call('XTRIM', log, 'MINID', seq .. '-0')
   announce('idle')

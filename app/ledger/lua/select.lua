@@ -4,11 +4,12 @@ if not owned_by(a.owner) then return 'not_found' end
 if redis.call('HEXISTS', messages, a.message_id) == 0 and redis.call('HEXISTS', turns, 'r:' .. a.message_id) == 0 then
   return 'no_message'
 end
-touch()
 local head = leaf_below(a.message_id)
-if head == field('head') then return 'ok' end
-redis.call('HSET', meta, 'head', head)
-local seq = emit('conversation.updated', ',"conversation":' .. conversation_json() .. ',"head":"' .. head .. '"')
--- No events lead from one branch to another: whoever is behind this gets a snapshot.
-redis.call('XTRIM', log, 'MINID', seq .. '-0')
+if head ~= field('head') then
+  redis.call('HSET', meta, 'head', head)
+  local seq = emit('conversation.updated', ',"conversation":' .. conversation_json() .. ',"head":"' .. head .. '"')
+  -- No events lead from one branch to another: whoever is behind this gets a snapshot.
+  redis.call('XTRIM', log, 'MINID', seq .. '-0')
+end
+touch()
 return 'ok'
