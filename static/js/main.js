@@ -78,6 +78,7 @@ const views = [
       editCancel: byId('edit-cancel'),
     },
     app.actions,
+    app.look,
   ),
   createUndo({ toast: byId('undo'), text: byId('undo-text'), button: byId('undo-button') }, app.actions),
   createAnnouncer(byId('announcer')),

@@ -4,12 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.chat import answered, ask, ask_and_wait, box, new_chat, online, question, show
 from tests.e2e.conftest import NewPage
+from tests.support.http_client import Api
 from tests.support.processes import eventually
-from tests.support.stack import Stack
+from tests.support.stack import Stack, Web
 from tests.support.upstream import Gate, Hold, Script, words
 
 
@@ -39,7 +41,13 @@ def test_a_conversation_is_renamed_and_deleted_and_had_back(stack: Stack, new_pa
     ask_and_wait(page, question("Rename me"))
     address = page.url
     other = new_page(like=page)
-    page.locator("#conversation-menu").click()
+    menu = page.locator("#conversation-menu")
+    menu.click()
+    expect(menu).to_have_attribute("aria-expanded", "true")
+    menu.click()
+    expect(menu).to_have_attribute("aria-expanded", "false")
+    expect(page.get_by_role("menu")).to_have_count(0)
+    menu.click()
     page.get_by_role("menuitem", name="Rename").click()
     expect(page.get_by_label("Title")).to_have_value(re.compile("^Rename me"))
     page.get_by_label("Title").fill("A better name")
@@ -84,6 +92,40 @@ def test_another_device_sees_what_is_made_and_deleted(stack: Stack, new_page: Ne
         expect(entry(tab, "Kept")).to_have_count(1)
     expect(watching).to_have_url(stack.webs[0].url + "/")
     expect(box(watching)).to_have_value("half a thought")
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_message_for_a_conversation_that_was_deleted_meanwhile_is_kept(
+    stack: Stack, new_page: NewPage, is_open: bool
+) -> None:
+    page = new_page()
+    ask_and_wait(page, question("Stays"))
+    new_chat(page)
+    ask_and_wait(page, question("Goes"))
+    gone = page.url
+    stack.webs[0].kill()
+    expect(page.locator("#trouble")).to_be_visible()
+    text = question("Too late")
+    ask(page, text)
+    expect(page.locator(".row-note").last).to_contain_text("Sent when there is a connection")
+    if not is_open:
+        entry(page, "Stays").get_by_role("link").click()
+    elsewhere = Web("web-elsewhere", stack.environ, stack.folder)
+    elsewhere.start()
+    try:
+        eventually(elsewhere.is_up, "it is up", 60)
+        [cookie] = page.context.cookies()
+        deleted = Api(elsewhere.url, cookie["value"])("DELETE", f"/api/conversations/{gone.rsplit('/', 1)[1]}")
+        assert deleted.ok
+    finally:
+        elsewhere.kill()
+    stack.repair()
+    if is_open:
+        expect(page.get_by_role("heading", name="This conversation is not here")).to_be_visible()
+    else:
+        expect(page.locator("#notice-text")).to_contain_text("A new chat has its text")
+    new_chat(page)
+    expect(box(page)).to_have_value(text)
 
 
 def test_two_tabs_delete_the_same(stack: Stack, new_page: NewPage) -> None:

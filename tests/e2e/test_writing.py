@@ -39,11 +39,14 @@ def test_what_is_typed_and_sent_between_two_drawings_is_sent_once(stack: Stack, 
             box.value = 'quick';
             box.dispatchEvent(new Event('input', {bubbles: true}));
             box.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true, cancelable: true}));
+            box.dispatchEvent(new KeyboardEvent('keydown', {key: 'n', bubbles: true, cancelable: true}));
+            box.value += 'next';
+            box.dispatchEvent(new Event('input', {bubbles: true}));
         }"""
     )
     answered(page, 1)
     expect(page.locator(".bubble")).to_have_text("quick")
-    expect(box(page)).to_have_value("")
+    expect(box(page)).to_have_value("next")
 
 
 def test_an_input_method_composes_undisturbed(stack: Stack, new_page: NewPage) -> None:
@@ -173,7 +176,10 @@ def test_a_new_chats_message_that_waits_is_found_again(stack: Stack, new_page: N
     text = question("Waiting")
     ask(page, text)
     expect(page.locator(".bubble")).to_have_text(text)
+    # It becomes a conversation by itself; it must not become another one by its instructions.
+    expect(page.get_by_role("button", name="Instructions")).to_be_disabled()
     new_chat(page)
+    expect(page.get_by_role("button", name="Instructions")).to_be_enabled()
     for come_back in (page.get_by_role("link", name="New chat").click, page.go_forward):
         page.go_back()
         expect(page).to_have_url(address)
@@ -264,7 +270,7 @@ def test_the_page_follows_only_a_reader_who_is_at_the_end(stack: Stack, new_page
     jump = page.locator("#jump")
     expect(jump).to_be_hidden()
     page.locator("#scroller").hover()
-    page.mouse.wheel(0, -600)
+    page.mouse.wheel(0, -20)
     expect(jump).to_be_visible()
     expect(jump).not_to_have_class("jump unread")
     before = page.locator("#scroller").evaluate("box => box.scrollTop")

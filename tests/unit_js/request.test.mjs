@@ -80,6 +80,16 @@ test('who has left does not go on asking', async () => {
   assert.equal(link.asked.length, 1);
 });
 
+test('what was done although its sender had left is not called undone', async () => {
+  const leave = new AbortController();
+  const link = linkWith();
+  link.ask = async () => {
+    leave.abort();
+    return { ok: true };
+  };
+  assert.deepEqual(await request(link, 'x', {}, { ...pauses(), signal: leave.signal }), { ok: true });
+});
+
 test('a payload that depends on the moment is made for each attempt', async () => {
   let seq = 0;
   const link = linkWith(null, { ok: true });

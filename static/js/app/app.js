@@ -100,7 +100,11 @@ export function createApp() {
 
   // A conversation that was made without a message: by its instructions, or from a file.
   function made(lane, conversation) {
-    if (lane !== null) carryDraft(lane, conversation.id);
+    if (lane !== null) {
+      // Who has gone elsewhere meanwhile stays there; the list has it.
+      if (store.get().lane !== lane) return;
+      carryDraft(lane, conversation.id);
+    }
     router.go(conversation.id, { replace: lane !== null });
     reading.open(conversation.id);
   }

@@ -80,6 +80,7 @@ export function createReading({ store, link, notify }) {
       if (closing.id === id) await closing.done;
       const whereWeAre = () => ({ conversation_id: id, ...logs.position(current()) });
       const answer = await request(link, 'open_conversation', whereWeAre, { signal });
+      signal.throwIfAborted();
       lastHeard = Date.now();
       result = logs.opened(current(), answer);
     } catch (error) {

@@ -10,12 +10,19 @@ import * as storage from '../lib/storage.js';
 
 const KEPT = 'outbox.';
 
+// How other tabs hear of what was taken back: a new one sends what it finds left, also that of another one.
+const TAKEN_BACK = 'taken-back';
+
+const OUT_OF_REACH = 'A message was not sent: what it was for is not here any more. A new chat has its text.';
+
 // Acknowledged, and its event is still not here: ask.
 const EVENT_GRACE = 1000;
 
 export function createSending({ store, link, reading, settings, drafts, notify }) {
   const busy = new Set(); // lanes that something is being sent in
   const leaves = new Map(); // client_id → what ends the sending of it
+
+  storage.onChange(TAKEN_BACK, (client_id) => client_id && drop(client_id));
 
   const change = (update, ...rest) => store.set({ outbox: update(store.get().outbox, ...rest) });
 
@@ -86,7 +93,11 @@ export function createSending({ store, link, reading, settings, drafts, notify }
       // A setting that was changed before sending has to be in force for this message.
       await settings.settled(entry.lane);
       const onPause = (error, milliseconds) => wait(entry, error, milliseconds);
-      accepted(entry, await request(link, entry.event, payloadOf(entry), { onPause, signal: leave.signal }));
+      const attempt = () => {
+        change(outbox.underWay, entry.client_id);
+        return payloadOf(entry);
+      };
+      accepted(entry, await request(link, entry.event, attempt, { onPause, signal: leave.signal }));
     } catch (error) {
       if (error instanceof Refused) refused(entry, error);
       else if (leave.signal.aborted) isKept(entry) && takenBack(entry);
@@ -139,15 +150,31 @@ export function createSending({ store, link, reading, settings, drafts, notify }
 
   function refused(entry, error) {
     takenBack(entry);
+    const { lane, log } = store.get();
+    if (error.code === 'not_found' && entry.text && log?.id !== entry.lane) {
+      // Nobody would look for the text where the conversation was.
+      drafts.inherit(entry.lane);
+      return notify.problem(lane, OUT_OF_REACH);
+    }
     // The text is in every new chat then, and so is the reason.
-    const { lane } = store.get();
     notify.problem(isNew(entry.lane) && isNew(lane) ? lane : entry.lane, wordsFor(error));
   }
 
-  function takenBack({ client_id, lane, text }) {
+  function takenBack(entry) {
+    erase(entry);
+    if (entry.text) drafts.giveBack(entry.lane, entry.text);
+  }
+
+  function erase({ client_id }) {
     storage.erase(KEPT + client_id);
+    storage.write(TAKEN_BACK, client_id);
+    storage.erase(TAKEN_BACK);
+    drop(client_id);
+  }
+
+  function drop(client_id) {
     change(outbox.without, client_id);
-    if (text) drafts.giveBack(lane, text);
+    leaves.get(client_id)?.abort();
   }
 
   const isKept = ({ client_id }) => store.get().outbox.some((entry) => entry.client_id === client_id);
@@ -163,11 +190,7 @@ export function createSending({ store, link, reading, settings, drafts, notify }
   // Everything that is not through, given up: the texts.
   function giveUp() {
     const left = store.get().outbox.filter(({ message_id }) => message_id === null);
-    for (const { client_id } of left) {
-      storage.erase(KEPT + client_id);
-      change(outbox.without, client_id);
-      takeBack(client_id);
-    }
+    left.forEach(erase);
     return left.map(({ text }) => text).filter(Boolean);
   }
 

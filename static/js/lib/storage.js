@@ -32,8 +32,11 @@ export const keys = all.keys;
 
 export const readAll = (start) => keys(start).map(read).filter(Boolean);
 
-// `listener` hears what another tab has written there.
+// `listener` hears each value that another tab writes there; null when it is erased.
 export const onChange = (key, listener) =>
-  addEventListener('storage', (event) => event.key === PREFIX + key && listener(read(key)));
+  addEventListener(
+    'storage',
+    (event) => event.key === PREFIX + key && listener(attempt(() => JSON.parse(event.newValue), null)),
+  );
 
 export const tab = over(() => sessionStorage);

@@ -7,7 +7,7 @@
 //   after       the last message that will still be shown above it
 //   message_id  set, as turn_id, once the server has acknowledged it; and epoch and seq: from there on the conversation
 //               shows it, or has gone on to another branch since
-//   note        why it is not through yet: {words, until?}
+//   note        why it is not through yet: {words, until?, revocable}
 
 export const inLane = (outbox, lane) => outbox.filter((entry) => entry.lane === lane);
 
@@ -15,6 +15,12 @@ export const unsent = (outbox, lane) => inLane(outbox, lane).find((entry) => ent
 
 export const amend = (outbox, client_id, change) =>
   outbox.map((entry) => (entry.client_id === client_id ? { ...entry, ...change } : entry));
+
+// It may get through now: from here on it cannot be taken back for sure.
+export const underWay = (outbox, client_id) =>
+  outbox.map((entry) =>
+    entry.client_id === client_id && entry.note ? { ...entry, note: { ...entry.note, revocable: false } } : entry,
+  );
 
 export const without = (outbox, client_id) => outbox.filter((entry) => entry.client_id !== client_id);
 

@@ -1,7 +1,6 @@
 // Errors in words for the person who reads them.
 
 const WORDS = {
-  not_found: 'This conversation is not here any more.',
   queue_full: 'Too many messages are waiting in this conversation. Wait for a reply, then send again.',
   rate_limited: 'That was a lot at once. Please try again in a moment.',
   unavailable: 'The server cannot reach its database; trying again.',

@@ -105,7 +105,7 @@ export class Link {
 
   async #refused(error) {
     let reason = error.data?.code ?? 'network';
-    let wait;
+    let wait = millisecondsTo(error.data);
     if (reason === 'unauthorized' && !this.#renewed) {
       if (!this.#mayBegin()) {
         this.#opening = false;
@@ -118,7 +118,7 @@ export class Link {
         return this.open();
       } catch (failure) {
         reason = failure.code ?? 'network';
-        wait = failure.retry_after && failure.retry_after * 1000;
+        wait = millisecondsTo(failure);
       }
     }
     this.#renewed = false;
@@ -133,3 +133,5 @@ export class Link {
     this.#onState({ status: 'offline', reason, until: Date.now() + wait });
   }
 }
+
+const millisecondsTo = (error) => (error?.retry_after ? error.retry_after * 1000 : undefined);

@@ -27,8 +27,9 @@ export async function request(link, event, payload, { signal, onPause, pause = s
   for (let tries = 0; ; tries += 1) {
     await link.ready(signal);
     const answer = await link.ask(event, typeof payload === 'function' ? payload() : payload);
-    signal?.throwIfAborted();
+    // Also to who has left meanwhile: it is done.
     if (answer?.ok) return answer;
+    signal?.throwIfAborted();
 
     const error = answer?.error ?? NO_ANSWER;
     if (!PASSING.has(error.code) && !(LIMITS.has(error.code) && error.retry_after)) throw new Refused(error);

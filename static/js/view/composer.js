@@ -10,6 +10,7 @@ const COMPOSING = 229;
 export function createComposer(
   { form, input, tooLong, sendButton, stopButton, memory, model, notice, noticeText, dismiss, editStrip, editCancel },
   actions,
+  look,
 ) {
   let stoppable = null;
   let last = null; // what the person said last
@@ -25,6 +26,9 @@ export function createComposer(
   });
   input.addEventListener('input', () => actions.type(input.value));
   input.addEventListener('keydown', (event) => {
+    // A busy page may still show what was sent or left since: the key is meant for what belongs there now.
+    const { draft } = look();
+    if (draft !== input.value) write(draft);
     // While an input method is composing, its keys are its own.
     if (event.isComposing || event.keyCode === COMPOSING) return;
     if (event.key === 'Enter' && !event.shiftKey) {
@@ -68,8 +72,11 @@ export function createComposer(
     sendButton.hidden = turn !== undefined && !draft.trim();
     stopButton.disabled = stoppable === null;
 
-    memory.setAttribute('aria-checked', String(settings.memory !== false));
-    renderModels(settings, catalogue);
+    // What a conversation has chosen is not known before it is open.
+    const isKnown = 'memory' in settings;
+    for (const choice of [memory, model.closest('.model')]) choice.classList.toggle('unknown', !isKnown);
+    if (isKnown) memory.setAttribute('aria-checked', String(settings.memory !== false));
+    if ('model' in settings) renderModels(settings, catalogue);
 
     notice.hidden = !words;
     if (words) setText(noticeText, words);

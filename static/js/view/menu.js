@@ -5,6 +5,8 @@ import { h, icon } from '../lib/dom.js';
 const GAP = 6;
 
 export function openMenu(button, items) {
+  // Its button closes it too. By the time of the click, the browser may have done so and not said it yet.
+  if (button.getAttribute('aria-expanded') === 'true') return document.querySelector('.menu:popover-open')?.hidePopover();
   const menu = h('div', { class: 'menu', role: 'menu', popover: 'auto' });
   for (const { label, symbol, danger, action } of items) {
     const item = h(

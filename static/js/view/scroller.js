@@ -1,6 +1,8 @@
 // Scrolling that respects the reader: follows what is written only as long as they are at the end.
 
+// In CSS pixels from the end: for who comes down to it, and for who goes away from it, or fractions.
 const NEAR = 48;
+const AT_END = 1;
 
 export function createScroller({ scroller, content, jump }, { onTop }) {
   let following = true;
@@ -35,9 +37,11 @@ export function createScroller({ scroller, content, jump }, { onTop }) {
     'scroll',
     () => {
       const { scrollTop } = scroller;
-      if (distance() <= NEAR) setFollowing(true);
-      // Only a move upwards is the reader's: that the end moves away happens with every word.
-      else if (scrollTop < last) setFollowing(false);
+      // Only a move upwards is the reader's: that the end moves away happens with every word. However small it is, it
+      // must not be undone by the next word.
+      const isUp = scrollTop < last;
+      if (distance() <= (isUp ? AT_END : NEAR)) setFollowing(true);
+      else if (isUp) setFollowing(false);
       last = scrollTop;
       if (scrollTop < scroller.clientHeight) onTop();
     },

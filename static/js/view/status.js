@@ -9,7 +9,7 @@ const REASONS = {
   network: 'No connection to the server',
   unavailable: 'The server cannot reach its database',
   unauthorized: 'This browser does not keep the session cookie',
-  rate_limited: 'Too many new sessions from here',
+  rate_limited: 'Too many sessions or connections from here',
 };
 
 const EXPIRED = 'Your session has ended, and its conversations are out of reach. What you have typed is kept.';

@@ -14,6 +14,7 @@ export function createTopbar({ title, menuButton, instructButton }, actions) {
   instructButton.addEventListener('click', instruct);
 
   function instruct() {
+    if (instructButton.getAttribute('aria-disabled') === 'true') return;
     const where = lane;
     promptFor({
       title: 'Instructions',
@@ -35,6 +36,10 @@ export function createTopbar({ title, menuButton, instructButton }, actions) {
     setText(title, name || (look.missing ? 'Not found' : 'New chat'));
     menuButton.hidden = !conversation;
     instructButton.hidden = look.missing;
+    // Those of a conversation are not known before it is open; a new chat becomes one with its first message.
+    const isEarly = isNewChat ? look.outbox.some((entry) => entry.lane === lane) : !conversation;
+    instructButton.setAttribute('aria-disabled', String(isEarly));
+    instructButton.classList.toggle('unknown', isEarly);
     instructButton.classList.toggle('in-use', Boolean(conversation?.system_prompt));
     const tab = name ? `${name} · Parley` : 'Parley';
     if (document.title !== tab) document.title = tab;
