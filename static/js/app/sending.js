@@ -149,7 +149,8 @@ export function createSending({ store, link, reading, settings, drafts, notify }
   }
 
   function refused(entry, error) {
-    takenBack(entry);
+    erase(entry);
+    giveBack(entry);
     const { lane, log } = store.get();
     if (error.code === 'not_found' && entry.text && log?.id !== entry.lane) {
       // Nobody would look for the text where the conversation was.
@@ -161,15 +162,22 @@ export function createSending({ store, link, reading, settings, drafts, notify }
   }
 
   function takenBack(entry) {
-    erase(entry);
-    if (entry.text) drafts.giveBack(entry.lane, entry.text);
+    withdraw(entry);
+    giveBack(entry);
   }
+
+  const giveBack = ({ lane, text }) => text && drafts.giveBack(lane, text);
 
   function erase({ client_id }) {
     storage.erase(KEPT + client_id);
-    storage.write(TAKEN_BACK, client_id);
-    storage.erase(TAKEN_BACK);
     drop(client_id);
+  }
+
+  // From all tabs.
+  function withdraw(entry) {
+    erase(entry);
+    storage.write(TAKEN_BACK, entry.client_id);
+    storage.erase(TAKEN_BACK);
   }
 
   function drop(client_id) {
@@ -190,7 +198,7 @@ export function createSending({ store, link, reading, settings, drafts, notify }
   // Everything that is not through, given up: the texts.
   function giveUp() {
     const left = store.get().outbox.filter(({ message_id }) => message_id === null);
-    left.forEach(erase);
+    left.forEach(withdraw);
     return left.map(({ text }) => text).filter(Boolean);
   }
 
