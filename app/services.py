@@ -158,8 +158,12 @@ def build_worker(settings: Settings, hints: Hints) -> WorkerServices:
         sweeper.stop()
         pump.drain(settings.drain_seconds)
 
+    def leave() -> None:
+        ledger.flush()
+        tally.leave()
+
     runner = Runner(ledger, registry, pump, hints, options, budget, metrics, traces)
-    return WorkerServices(runner, background, registry, start, drain, tally.leave)
+    return WorkerServices(runner, background, registry, start, drain, leave)
 
 
 def _model(setting: str) -> str | None:

@@ -9,12 +9,11 @@ import orjson
 from redis import Redis
 
 from app.clock import iso, system_clock
-from app.connections import UNREACHABLE
 from app.errors import NotFound
 from app.ledger import keys
 from app.ledger.models import Json
+from app.ledger.relay import FLUSH_SECONDS, Publication, Relay
 from app.ledger.scripts import Call, Scripts
-from app.logs import get_logger
 
 # How long a waiting turn may go unnoticed before the sweep takes its hint for lost.
 GRACE_MS = 2_000
@@ -39,7 +38,7 @@ class Calls:
     """Calls scripts, each in one round trip, and sees to what they publish.
 
     Events are published in the scripts themselves, or, where Socket.IO's message queue is another Redis (`relay`),
-    right after them. A lost publication is no loss: clients see the gap.
+    soon after them: no call waits for it, or fails with it.
     """
 
     def __init__(
@@ -65,9 +64,13 @@ class Calls:
             },
         )
         self._options = options
-        self._relay = relay
+        self._relay = Relay(relay) if relay is not None else None
         self._clock = clock
-        self._log = get_logger(__name__)
+
+    def flush(self) -> None:
+        """The process ends: what is still to be published by way of another Redis gets a moment for it."""
+        if self._relay is not None:
+            self._relay.flush(FLUSH_SECONDS)
 
     def _call(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Call:
         now = self._clock() if self._clock else None
@@ -78,8 +81,9 @@ class Calls:
     def _run(self, name: str, conversation_id: str, arguments: Json, *texts: bytes) -> Any:
         if not keys.is_conversation_id(conversation_id):
             raise NotFound
-        outbox: list[bytes] = []
-        result = self._result(self._scripts.run(*self._call(name, conversation_id, arguments, *texts)), outbox)
+        outbox: list[Publication] = []
+        answer = self._scripts.run(*self._call(name, conversation_id, arguments, *texts))
+        result = self._result(answer, conversation_id, outbox)
         self._pass_on(outbox)
         return result
 
@@ -90,25 +94,18 @@ class Calls:
         parsed: Json = orjson.loads(conversation)
         return parsed
 
-    def _result(self, answer: Any, outbox: list[bytes]) -> Any:
+    def _result(self, answer: Any, conversation_id: str, outbox: list[Publication]) -> Any:
         """What a script returned; what it left for its caller to publish goes to the outbox."""
         if self._relay is None:
             return answer
         result, published = answer
-        outbox += published
+        for channel, message in zip(published[::2], published[1::2], strict=True):
+            outbox.append(Publication(conversation_id, channel, message))
         return result
 
-    def _pass_on(self, outbox: Sequence[bytes]) -> None:
-        if self._relay is None or not outbox:
-            return
-        pipeline = self._relay.pipeline(transaction=False)
-        for channel, message in zip(outbox[::2], outbox[1::2], strict=True):
-            pipeline.publish(channel, message)
-        try:
-            pipeline.execute(raise_on_error=False)
-        except UNREACHABLE as exc:
-            # What was done is done; clients see the gap.
-            self._log.warning("message queue unreachable, events not published", error=str(exc))
+    def _pass_on(self, outbox: Sequence[Publication]) -> None:
+        if self._relay is not None and outbox:
+            self._relay.publish(outbox)
 
 
 def new_epoch() -> str:

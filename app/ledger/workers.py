@@ -9,6 +9,7 @@ import orjson
 
 from app.ledger.calls import Calls, new_epoch, oldest_first
 from app.ledger.models import Busy, Claimed, Finished, GivenUp, Gone, Json, Write, Written
+from app.ledger.relay import Publication
 
 MAX_ATTEMPTS = 3
 # A summary that has not come by then has failed, and may be tried again.
@@ -75,12 +76,12 @@ class WorkerCalls(Calls):
         """Pieces of many replies in one round trip. An entry that failed alone has its exception in its place."""
         calls = [self._call(*_write_call(write)) for write in writes]
         answers: list[Finished | Exception] = []
-        outbox: list[bytes] = []
-        for answer in self._scripts.run_all(calls):
+        outbox: list[Publication] = []
+        for write, answer in zip(writes, self._scripts.run_all(calls), strict=True):
             if isinstance(answer, Exception):
                 answers.append(answer)
                 continue
-            result = self._result(answer, outbox)
+            result = self._result(answer, write.claim.conversation_id, outbox)
             written, following = (result[0], result[1:]) if isinstance(result, list) else (result, [])
             answers.append(Finished(written.decode(), following[0].decode() or None if following else None))
         self._pass_on(outbox)

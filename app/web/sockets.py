@@ -53,7 +53,6 @@ class Sockets:
         self._connections = Connections(
             socketio.server, services.identities, services.limits, event_rate=services.settings.event_rate
         )
-        self.leave = self._connections.leave
         self._manager = services.manager
         self._manager.on_session_ended = self._connections.end
         self._log = get_logger(__name__)
@@ -75,6 +74,11 @@ class Sockets:
         ):
             socketio.on_event(handler.__name__, self._acknowledged(handler))
         socketio.on_event("*", self._unknown)
+
+    def leave(self) -> None:
+        """The process ends."""
+        self._ledger.flush()
+        self._connections.leave()
 
     # --- Events -------------------------------------------------------------------------------------------------------
 

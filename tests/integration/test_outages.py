@@ -13,6 +13,7 @@ from celery import Celery
 
 from tasks.celery_app import QUEUE, REPLY
 from tests.support.clients import ChatClient, Kind, connect_again
+from tests.support.event_stream import EventReader, finished
 from tests.support.http_client import Api
 from tests.support.network import Network
 from tests.support.processes import eventually
@@ -39,6 +40,11 @@ def assert_answered_once(client: ChatClient, conversation_id: str, turn_ids: lis
     assert shown.messages == Api(client.url, client.session.token).messages(conversation_id)
     assert [message["turn_id"] for message in shown.messages if message["role"] == "assistant"] == turn_ids
     assert shown.turns == {}
+
+
+def saved_reply(api: Api, conversation_id: str, turn_id: str) -> dict[str, Any] | None:
+    found = [m for m in api.messages(conversation_id) if (m["turn_id"], m["role"]) == (turn_id, "assistant")]
+    return found[0] if found else None
 
 
 def text_of(reply: dict[str, Any]) -> tuple[str, str]:
@@ -265,6 +271,97 @@ def test_a_broker_that_is_away_holds_up_nothing_that_runs_and_loses_no_turn(sepa
         client.wait_reply(answer["conversation_id"], answer["turn_id"], LONG)
         assert_answered_once(client, answer["conversation_id"], [answer["turn_id"]])
         assert len(stack.model.requests(one)) == 1
+
+
+# --- A message queue of its own ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WithQueue:
+    stack: Stack
+    queue: RedisServer
+
+
+@pytest.fixture(scope="module")
+def queued(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithQueue]:
+    folder = tmp_path_factory.mktemp("queue")
+    with RedisServer(folder / "queue") as queue:
+        environ = {"LEASE_SECONDS": "2", "SWEEP_SECONDS": "0.5", "SOCKETIO_MESSAGE_QUEUE": queue.url}
+        with Stack(folder, webs=2, mode=mode, environ=environ) as stack:
+            yield WithQueue(stack, queue)
+
+
+@pytest.fixture
+def with_queue(queued: WithQueue) -> Iterator[WithQueue]:
+    """A message queue that is not the ledger's Redis."""
+    queued.stack.repair()
+    yield queued
+    queued.queue.process.thaw()
+    queued.stack.close_clients()
+
+
+def ended_by(event: dict[str, Any]) -> set[str]:
+    """Turns that a reader knows to be over by this event, or by this snapshot."""
+    if event["type"] == "snapshot":
+        return {message["turn_id"] for message in event["snapshot"]["messages"] if message["role"] == "assistant"}
+    return {event["turn_id"]} if finished(event) else set()
+
+
+def test_a_message_queue_that_is_silent_holds_up_nothing_but_what_is_shown(with_queue: WithQueue) -> None:
+    stack, queue = with_queue.stack, with_queue.queue
+    client = stack.client()
+    text, gate = stack.secret_text(), Gate()
+    meanwhile = [f"word{number} " for number in range(40)]
+    stack.model.answer(text, Script(["Before. ", *meanwhile, Hold(gate), "After."], rate=8))
+    running = client.send(text)
+    conversation_id = running["conversation_id"]
+    client.wait_event("turn.delta", turn_id=running["turn_id"])
+    api = stack.api(client.session, web=1)
+    with EventReader(api, f"/api/conversations/{conversation_id}/events") as reader:
+        reader.next()
+        queue.process.freeze()
+        stopped = client.send(stack.secret_text(), conversation_id)["turn_id"]
+        answer = client.do("stop_turn", conversation_id=conversation_id, turn_id=stopped)
+        assert answer["status"] == "stopped"
+        gate.wait_reached(timeout=LONG)  # longer than the lease
+        gate.open()
+        reply = eventually(lambda: saved_reply(api, conversation_id, running["turn_id"]), "the reply is saved")
+        assert reply
+        assert text_of(reply) == ("done", f"Before. {''.join(meanwhile)}After.")
+        assert len(stack.model.requests(text)) == 1  # nobody took the turn from its worker
+        queue.process.thaw()
+        client.wait_reply(conversation_id, running["turn_id"], LONG)
+        reader.until(lambda event: running["turn_id"] in ended_by(event))
+    assert client.talk(stack.secret_text(), conversation_id)["status"] == "done"
+    stack.assert_saved_as_shown(client, conversation_id)
+    assert client.disconnects == []
+
+
+def test_processes_that_end_do_not_keep_what_waits_for_the_message_queue(with_queue: WithQueue) -> None:
+    stack, queue = with_queue.stack, with_queue.queue
+    session = stack.session()
+    client, tab = stack.client(session), stack.client(session, web=1)
+    conversation_id, turn_id, _, gate = begun(stack, client)
+    tab.open(conversation_id)
+    web, worker = stack.webs[0], stack.workers[0]
+    queue.process.freeze()
+    # What they publish first is under way, for as long as it takes; the rest waits behind it.
+    waiting = [client.send(stack.secret_text(), conversation_id)["turn_id"] for _ in range(2)]
+    gate.open()
+    api = stack.api(session, web=1)
+    eventually(lambda: saved_reply(api, conversation_id, turn_id), "the reply is saved")
+    for part in (web, worker):
+        part.signal(signal.SIGTERM)
+    for part in (web, worker):
+        eventually(lambda: "waiting for the message queue" in part.output(), "it is about to end")  # noqa: B023
+    queue.process.thaw()
+    for part in (web, worker):
+        assert part.wait(LONG) == 0
+    tab.wait_reply(conversation_id, turn_id)
+    tab.wait_for(lambda: {*waiting} <= {*tab.view(conversation_id).turns}, "what was sent is shown")
+    stack.repair()
+    tab.wait_reply(conversation_id, waiting[-1], LONG)
+    assert_answered_once(tab, conversation_id, [turn_id, *waiting])
 
 
 # --- Hints ------------------------------------------------------------------------------------------------------------

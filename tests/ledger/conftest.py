@@ -35,12 +35,17 @@ def lab(redis: Redis) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def other_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """Another server."""
-    with RedisServer(tmp_path_factory.mktemp("other"), aof=False) as server:
-        client = connect(server.url)
-        yield client
-        client.close()
+    with RedisServer(tmp_path_factory.mktemp("queue"), aof=False) as server:
+        yield server
+
+
+@pytest.fixture
+def other_redis(queue: RedisServer) -> Iterator[Redis]:
+    client = connect(queue.url)
+    yield client
+    client.close()
 
 
 @pytest.fixture

@@ -12,8 +12,12 @@ from redis.exceptions import NoScriptError
 from app.connections import connect
 from app.ledger import Accepted, Finish, Finished, NewTurn, Snapshot, Write
 from app.ledger.keys import new_conversation_id
+from app.ledger.relay import BATCH, KEPT, MAX_WAITING, Publication, Relay
 from tests.ledger.harness import CHANNEL, NASTY, Lab, make_lab
 from tests.support.ports import ClosedPort
+from tests.support.processes import PATIENCE, eventually
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
 
 
 def test_published_is_what_is_logged_and_what_socketio_reads(lab: Lab) -> None:
@@ -117,6 +121,7 @@ def test_relayed_publications_arrive_there_and_only_there(redis: Redis, other_re
     there.ledger.write([Write(claim, 2, "two", Finish("done")), Write(second, 1, "x")])
     there.ledger.stop(there.owner, second.conversation_id, second.turn_id)
     there.ledger.clear(there.owner, conversation_id)
+    there.ledger.flush()
     assert here.tap.take() == []
     arrived = tap.take()
     rooms = {channel for channel, _ in arrived}
@@ -134,7 +139,7 @@ def test_relayed_publications_arrive_there_and_only_there(redis: Redis, other_re
 
 
 def test_a_message_queue_that_is_away_is_no_reason_to_fail(redis: Redis) -> None:
-    """What was done must not be answered with an error; a lost publication is no loss."""
+    """What was done must not be answered with an error."""
     closed = ClosedPort()
     lab = make_lab(redis, relay=connect(f"redis://127.0.0.1:{closed.number}/0"))
     conversation_id = new_conversation_id(lab.owner, "x")
@@ -146,6 +151,123 @@ def test_a_message_queue_that_is_away_is_no_reason_to_fail(redis: Redis) -> None
     assert lab.write(claim, 2, ", two", Finish("done")) == Finished("ok")
     assert lab.reply_to(conversation_id, claim.turn_id)["text"] == "One, two"
     closed.close()
+
+
+def test_nobody_waits_for_a_message_queue_that_is_silent(redis: Redis, other_redis: Redis, queue: RedisServer) -> None:
+    lab, tap = make_lab(redis, relay=other_redis), make_lab(other_redis).tap
+    queue.process.freeze()
+    # Calls that waited until they give up would take longer than any test may.
+    for _ in range(5):
+        conversation_id, turn_id = lab.conversation()
+        claim = lab.claim(conversation_id, turn_id)
+        assert lab.write(claim, 1, "One") == Finished("ok")
+        assert lab.ledger.stop(lab.owner, conversation_id, lab.send(conversation_id).answer["turn_id"])[0] == "stopped"
+        assert lab.write(claim, 2, ", two", Finish("done")) == Finished("ok")
+    queue.process.thaw()
+    lab.ledger.flush()
+    assert tap.events(conversation_id)[-1] == lab.logged(conversation_id)[-1]
+
+
+def publications(number: int, rooms: int = 1) -> list[Publication]:
+    return [Publication(f"c{n % rooms}", b"%sc%d" % (CHANNEL.encode(), n % rooms), b"%d" % n) for n in range(number)]
+
+
+def as_taken(published: list[Publication]) -> list[tuple[str, bytes]]:
+    return [(one.channel.decode(), one.message) for one in published]
+
+
+def test_a_burst_is_published_whole_and_in_order(other_redis: Redis) -> None:
+    tap, relay = make_lab(other_redis).tap, Relay(other_redis)
+    burst = publications(3 * BATCH, rooms=7)
+    relay.publish(burst[:1])
+    relay.publish(burst[1 : BATCH + 5])
+    for one in burst[BATCH + 5 :]:
+        relay.publish([one])
+    relay.flush(PATIENCE)
+    assert tap.take() == as_taken(burst)
+
+
+def test_of_what_a_message_queue_missed_the_last_of_each_conversation_arrives(
+    other_redis: Redis, queue: RedisServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those who listen may not have noticed anything: nothing else would tell them that there was more."""
+    said = ""
+
+    def has_said(what: str) -> bool:
+        nonlocal said
+        said += capsys.readouterr().out
+        return what in said
+
+    tap = make_lab(other_redis).tap
+    with Proxy(queue.port) as proxy:
+        relay = Relay(connect(proxy.url))
+        proxy.go_down()
+        missed = publications(30, rooms=3)
+        relay.publish(missed)
+        eventually(lambda: has_said("message queue unreachable"), "the outage is noticed")
+        tried = proxy.refused
+        eventually(lambda: proxy.refused > tried, "it is tried again")
+        proxy.come_back()
+        relay.flush(PATIENCE)
+        assert tap.take() == as_taken(missed[-3:])
+        after = publications(30, rooms=3)
+        relay.publish(after)
+        relay.flush(PATIENCE)
+        assert tap.take() == as_taken(after)
+    assert has_said("message queue reached again")
+    assert said.count("message queue unreachable") == 1
+
+
+def test_a_session_hears_how_each_of_its_conversations_ended_up(
+    redis: Redis, other_redis: Redis, queue: RedisServer
+) -> None:
+    with Proxy(queue.port) as proxy:
+        lab, tap = make_lab(redis, relay=connect(proxy.url)), make_lab(other_redis).tap
+        proxy.go_down()
+        claims = [lab.claim(*lab.conversation()) for _ in range(3)]
+        assert lab.ledger.write([Write(claim, 1, "Hi", Finish("done")) for claim in claims]) == [Finished("ok")] * 3
+        tried = proxy.refused
+        eventually(lambda: proxy.refused > tried, "it is tried again")
+        proxy.come_back()
+        arrived = []
+
+        def heard() -> bool:
+            arrived.extend(tap.take())
+            return len({channel for channel, _ in arrived}) == 4
+
+        eventually(heard, "something arrived in each room")
+        lab.ledger.flush()
+        arrived += tap.take()
+    hints = [json.loads(data)["data"][0] for channel, data in arrived if channel == f"{CHANNEL}s:{lab.owner}"]
+    states = {hint["conversation_id"]: hint["state"] for hint in hints}
+    assert states == {claim.conversation_id: "idle" for claim in claims}
+    for claim in claims:
+        room = f"{CHANNEL}c:{claim.conversation_id}"
+        events = [json.loads(data)["data"][0] for channel, data in arrived if channel == room]
+        assert events[-1] == lab.logged(claim.conversation_id)[-1]
+        assert events[-1]["type"] == "turn.finished"
+
+
+def test_what_waits_for_a_silent_message_queue_is_bounded(other_redis: Redis, queue: RedisServer) -> None:
+    tap, relay = make_lab(other_redis).tap, Relay(other_redis)
+    queue.process.freeze()
+    many = publications(10 * MAX_WAITING, rooms=10)
+    for first in range(0, len(many), BATCH):
+        relay.publish(many[first : first + BATCH])
+    relay.flush(0.1)
+    queue.process.thaw()
+    relay.flush(PATIENCE)
+    taken = tap.take()
+    assert taken[-10:] == as_taken(many[-10:])
+    assert len(taken) <= MAX_WAITING + BATCH
+
+
+def test_of_very_many_conversations_the_latest_are_remembered(other_redis: Redis) -> None:
+    tap, relay = make_lab(other_redis).tap, Relay(other_redis)
+    many = publications(MAX_WAITING + 1, rooms=MAX_WAITING + 1)
+    relay.publish(many)
+    relay.flush(PATIENCE)
+    assert tap.take() == as_taken(many[-KEPT:])
 
 
 # --- Scripts ----------------------------------------------------------------------------------------------------------
