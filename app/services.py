@@ -79,7 +79,8 @@ def build_web(settings: Settings, hints: Hints) -> WebServices:
             ledger.renew(conversation_id, seen)
 
     identities = _identities(settings, redis)
-    manager = RoomManager(connect(settings.socketio_message_queue), last_events, rewound)
+    queue = connect(settings.socketio_message_queue)
+    manager = RoomManager(queue, last_events, rewound, redis if _has_own_queue(settings) else None)
     metrics = Metrics()
     tally = Tally(redis, metrics, lambda: {"connections": manager.connections})
     return WebServices(
@@ -195,9 +196,12 @@ def _ledger(settings: Settings) -> Ledger:
         max_queued=settings.max_queued_turns,
         max_active=settings.max_active_turns,
     )
-    separate = settings.socketio_message_queue != settings.redis_url
-    relay = connect(settings.socketio_message_queue) if separate else None
+    relay = connect(settings.socketio_message_queue) if _has_own_queue(settings) else None
     return Ledger(connect(settings.redis_url), options, relay=relay)
+
+
+def _has_own_queue(settings: Settings) -> bool:
+    return settings.socketio_message_queue != settings.redis_url
 
 
 def _registry(settings: Settings) -> Registry:

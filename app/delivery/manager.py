@@ -1,7 +1,9 @@
 """Socket.IO's Redis message queue, with one channel for each room."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from engineio.packet import MESSAGE
@@ -18,6 +20,8 @@ from app.logs import get_logger
 # The default of Flask-SocketIO, so that its users' write-only `SocketIO(message_queue=…)` reaches our clients.
 SHARED_CHANNEL = "flask-socketio"
 ROOM_CHANNELS = "flask-socketio/"
+# Of the ledger's Redis; nothing is ever published there.
+SILENT_CHANNEL = "parley:silence"
 # An empty room's channel stays subscribed this long: a reload comes back to it.
 LINGER_SECONDS = 10.0
 
@@ -37,11 +41,18 @@ class RoomManager(RedisManager):
     After the connection to Redis was lost, the last event of each room is delivered once more (`last_events` gives
     (room, event as JSON) for rooms): clients that have it drop it, those that missed some see the gap and ask. If it is
     older than what members have seen, or gone, Redis came back with less than it had: `rewound` is told (room, seq).
+    Where the ledger is in another Redis, a connection to that one is kept as well, so that its loss is noticed.
     """
 
     name = "rooms"
 
-    def __init__(self, redis: Redis, last_events: LastEvents, rewound: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        last_events: LastEvents,
+        rewound: Callable[[str, int], None],
+        ledger: Redis | None = None,
+    ) -> None:
         super().__init__(channel=SHARED_CHANNEL, json=Json)
         self.redis = redis
         self._last_events = last_events
@@ -50,9 +61,16 @@ class RoomManager(RedisManager):
         self._rooms_of: dict[str, set[str | None]] = {}  # what a client is in, by its sid
         self._seen: dict[str, int] = {}  # by members of a room, of its events
         self._empty_since: dict[str, float] = {}
-        self._subscriber = Subscriber(redis, {SHARED_CHANNEL}, self._reconnected)
+        self._subscriber = Subscriber(redis, {SHARED_CHANNEL}, partial(self._reconnected, "message queue"))
+        self._watched = ledger and Subscriber(ledger, {SILENT_CHANNEL}, partial(self._reconnected, "ledger"))
+        self._catching_up = threading.Lock()
         self.listeners = Listeners()
         self._log = get_logger(__name__)
+
+    def initialize(self) -> None:
+        super().initialize()
+        if self._watched is not None:
+            self.server.start_background_task(self._watch, self._watched)
 
     def end_session(self, room: str, credential: str, reason: str) -> None:
         """Ends the connections in the session's room that `credential` let in, wherever they are: each process calls
@@ -101,7 +119,7 @@ class RoomManager(RedisManager):
     def has_seen(self, room: str, seq: int) -> None:
         """A member is told what came of all events up to this one. Too high a number does no harm: the next time that
         the connection was lost, it costs the members a snapshot."""
-        if self._has_members(room):
+        if self._has_members(room):  # or it would be kept of one whose channel has just been closed
             self._seen[room] = max(seq, self._seen.get(room, 0))
 
     def listen(self, listener: Listener, room: str) -> None:
@@ -184,8 +202,7 @@ class RoomManager(RedisManager):
             if message.startswith(head):
                 payload = message[len(head) : -2]
                 if event == "event":
-                    if self._has_members(room):  # or it would be kept of one whose channel has just been closed
-                        self._seen[room] = _seq_of(payload)
+                    self.has_seen(room, _seq_of(payload))
                     self.listeners.hear(room, payload)
                 self._deliver(room, event, payload)
                 return True
@@ -196,17 +213,28 @@ class RoomManager(RedisManager):
         for eio_sid in list(self.rooms.get("/", {}).get(room, {}).values()):
             self.server._send_eio_packet(eio_sid, packet)  # as the stock manager does
 
-    def _reconnected(self) -> None:
-        rooms = {*self.rooms.get("/", {}), *self.listeners.rooms()}
-        self._log.info("message queue is back", rooms=len(rooms))
-        last = dict(self._last_events(room for room in rooms if isinstance(room, str)))
-        for room, event in last.items():
-            self._deliver(room, "event", event)
-        for room in rooms & self._seen.keys():
-            seen = self._seen[room]
-            if room not in last or _seq_of(last[room]) < seen:
-                self._rewound(room, seen)
-        self.listeners.miss()
+    def _watch(self, ledger: Subscriber) -> None:
+        while True:
+            try:
+                for _ in ledger.messages():
+                    pass
+            except Exception:  # as the stock manager does with what `_listen` stumbles over
+                self._log.exception("watching the ledger's connection failed, beginning again")
+                time.sleep(1)
+
+    def _reconnected(self, to: str) -> None:
+        with self._catching_up:
+            rooms = {*self.rooms.get("/", {}), *self.listeners.rooms()}
+            self._log.info("connected again", to=to, rooms=len(rooms))
+            # More may arrive meanwhile.
+            seen = {room: self._seen[room] for room in rooms & self._seen.keys()}
+            last = dict(self._last_events(room for room in rooms if isinstance(room, str)))
+            for room, event in last.items():
+                self._deliver(room, "event", event)
+            for room, seq in seen.items():
+                if room not in last or _seq_of(last[room]) < seq:
+                    self._rewound(room, seq)
+            self.listeners.miss()
 
 
 def _has_channel(room: str) -> bool:

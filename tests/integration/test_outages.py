@@ -337,6 +337,31 @@ def test_a_message_queue_that_is_silent_holds_up_nothing_but_what_is_shown(with_
     assert client.disconnects == []
 
 
+def test_what_the_ledger_lost_is_gone_for_those_who_only_look(with_queue: WithQueue) -> None:
+    """The connections by which they hear of events were never lost."""
+    stack = with_queue.stack
+    session = stack.session()
+    client, tab = stack.client(session), stack.client(session, web=1)
+    client.talk(stack.secret_text())
+    conversation_id = str(client.received[0]["conversation_id"])
+    tab.open(conversation_id)
+    epoch = client.view(conversation_id).epoch
+    with EventReader(stack.api(session), f"/api/conversations/{conversation_id}/events") as reader:
+        copy = stack.redis.copy_data()
+        lost = client.talk(stack.secret_text(), conversation_id)
+        tab.wait_finished(lost["turn_id"])
+        stack.redis.roll_back(copy)
+        for one in (client, tab):
+            one.wait_for(lambda: one.view(conversation_id).epoch != epoch, "another epoch", LONG)  # noqa: B023
+            saved = stack.assert_saved_as_shown(one, conversation_id)
+            assert lost["id"] not in {message["id"] for message in saved}
+            assert one.disconnects == []
+        reader.until(lambda event: event["type"] == "snapshot" and event["epoch"] != epoch)
+    after = client.talk(stack.secret_text(), conversation_id)
+    tab.wait_reply(conversation_id, after["turn_id"])
+    stack.assert_saved_as_shown(tab, conversation_id)
+
+
 def test_processes_that_end_do_not_keep_what_waits_for_the_message_queue(with_queue: WithQueue) -> None:
     stack, queue = with_queue.stack, with_queue.queue
     session = stack.session()
@@ -358,7 +383,10 @@ def test_processes_that_end_do_not_keep_what_waits_for_the_message_queue(with_qu
     for part in (web, worker):
         assert part.wait(LONG) == 0
     tab.wait_reply(conversation_id, turn_id)
-    tab.wait_for(lambda: {*waiting} <= {*tab.view(conversation_id).turns}, "what was sent is shown")
+    tab.wait_for(
+        lambda: {*waiting} <= {message["turn_id"] for message in tab.view(conversation_id).messages},
+        "what was sent is shown",
+    )
     stack.repair()
     tab.wait_reply(conversation_id, waiting[-1], LONG)
     assert_answered_once(tab, conversation_id, [turn_id, *waiting])

@@ -21,9 +21,15 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 class Process:
     """A web process that listens, with one client."""
 
-    def __init__(self, redis: RedisServer) -> None:
+    def __init__(self, redis: RedisServer, ledger: RedisServer | None = None) -> None:
         self.caught_up: set[str] = set()
-        self.manager = RoomManager(connect(redis.url), self._last_events, lambda _room, _seq: None)
+        self.rewound: list[tuple[str, int]] = []
+        self.manager = RoomManager(
+            connect(redis.url),
+            self._last_events,
+            lambda room, seq: self.rewound.append((room, seq)),
+            connect(ledger.url) if ledger else None,
+        )
         socketio.Server(client_manager=self.manager, async_mode="threading")
         self.sid = self.manager.connect("connection-1", "/")
         self.manager.initialize()
@@ -53,6 +59,21 @@ def test_all_rooms_are_heard_again_after_the_connection_was_lost(redis: RedisSer
     eventually(lambda: rooms <= process.caught_up, "each room's last event is asked for")
     channels = [f"flask-socketio/{room}" for room in rooms]
     assert {number for _, number in redis.client.pubsub_numsub(*channels)} == {1}
+
+
+def test_less_in_the_ledger_is_noticed_though_events_went_on_coming(redis: RedisServer, tmp_path: Path) -> None:
+    """By way of a queue of their own, those that were written in the place of what was lost may be here first."""
+    with RedisServer(tmp_path / "ledger", aof=False) as ledger:
+        process = Process(redis, ledger)
+        process.manager.basic_enter_room(process.sid, "/", "c:1")
+        eventually(lambda: ledger.client.client_list(_type="pubsub"), "the ledger's connection is watched")
+        for seq in (12, 11):
+            event = f'{{"seq":{seq},"epoch":"x"}}'
+            message = f'{{"method":"emit","namespace":"/","event":"event","room":"c:1","data":[{event}]}}'
+            redis.client.publish("flask-socketio/c:1", message)
+        process.manager.basic_enter_room(process.sid, "/", "c:2")  # so both have been read
+        ledger.client.client_kill_filter(_type="pubsub")
+        eventually(lambda: process.rewound == [("c:1", 12)], "it is told how far clients have seen")
 
 
 def test_a_message_that_cannot_be_read_costs_no_event(redis: RedisServer) -> None:
