@@ -154,9 +154,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class TurnState:
-    """Where a turn stands after the event `seq`. Once it is over, `reply` is what was saved: None if the conversation
-    was emptied meanwhile. Until then `attempt` (0: it waits), `text`, `reasoning` and `origin` (provider, model) say
-    how far it is.
+    """Where a turn stands after the event `seq`. Once it is over, `reply` is what was saved; it and `reply_id` are None
+    if the conversation was emptied meanwhile. Until then `attempt` (0: it waits), `text`, `reasoning` and `origin`
+    (provider, model) say how far it is.
     """
 
     status: Literal["waiting", "running", "done", "stopped", "failed"]
@@ -167,6 +167,7 @@ class TurnState:
     reasoning: str
     origin: Json
     reply: Json | None
+    reply_id: str | None
 
     @property
     def over(self) -> bool:

@@ -133,7 +133,7 @@ class OwnerCalls(Calls):
     def turn(self, owner: str, conversation_id: str, turn_id: str, message_id: str) -> TurnState:
         """`message_id`: the message that the turn answers. Raises NotFound."""
         match self._run("turn", conversation_id, {"owner": owner, "turn_id": turn_id, "message_id": message_id}):
-            case [status, epoch, seq, attempt, text, reasoning, origin, reply]:
+            case [status, epoch, seq, attempt, text, reasoning, origin, reply, reply_id]:
                 return TurnState(
                     status.decode(),
                     epoch.decode(),
@@ -143,6 +143,7 @@ class OwnerCalls(Calls):
                     reasoning.decode(),
                     orjson.loads(origin or b"{}"),
                     orjson.loads(reply) if reply else None,
+                    reply_id.decode() or None,
                 )
             case _:
                 raise NotFound("There is no such turn in this conversation.")

@@ -4,7 +4,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from flask_socketio import SocketIO
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -94,7 +94,7 @@ def _answer_errors(app: Flask) -> None:
         response = jsonify({"error": as_error(exc, request.path) if request.path.startswith("/v1/") else exc.as_dict()})
         if exc.retry_after is not None:
             response.headers["Retry-After"] = str(max(1, ceil(exc.retry_after)))
-        if isinstance(exc, Failed):
+        if isinstance(exc, Failed) or g.get("is_under_way"):
             response.headers["X-Should-Retry"] = "false"
         return response, exc.status
 

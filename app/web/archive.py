@@ -90,7 +90,7 @@ class Export(Lenient):
     format: Literal["parley.conversation"]
     version: Literal[1]
     conversation: ExportedConversation
-    messages: Annotated[list[ExportedMessage], Field(max_length=MAX_IMPORT_MESSAGES)]
+    messages: Annotated[list[ExportedMessage], Field(max_length=MAX_IMPORT_MESSAGES, fail_fast=True)]
     head: MessageId | None
 
 

@@ -10,6 +10,8 @@ from app.ledger import NewTurn
 
 MAX_TITLE_CHARS = 200
 MAX_PAGE = 100
+# More than any of them has: an error for each of very many unknown ones would be made before the first is told.
+MAX_FIELDS = 100
 
 ConversationId = Annotated[str, StringConstraints(max_length=64)]
 MessageId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -158,6 +160,8 @@ def parse(model: type[P], *arguments: Any) -> P:
     data, *surplus = arguments or ({},)
     if surplus or not isinstance(data, dict):
         raise Invalid("Send one JSON object.")
+    if len(data) > MAX_FIELDS:
+        raise Invalid(f"An object of at most {MAX_FIELDS} fields is taken.")
     try:
         return model.model_validate(data)
     except ValidationError as exc:

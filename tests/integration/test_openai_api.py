@@ -1,5 +1,7 @@
 """OpenAI's own SDK as a client of ours."""
 
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import openai
@@ -159,6 +161,9 @@ def test_what_cannot_be_had(stack: Stack) -> None:
     listed = {model.id for model in client.models.list()}
     assert listed >= {"small", "chat/small", "responses/thinker"}
     assert {client.models.retrieve(name).id for name in listed} == listed
+    for name in listed - {"none", "dead/none"}:
+        answer = client.chat.completions.create(model=name, messages=user)
+        assert f"/{name}".endswith(f"/{answer.model}")
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("unheard-of")
 
@@ -252,6 +257,38 @@ def test_a_key_whose_question_was_refused_has_left_nothing(stack: Stack) -> None
     assert stack.model.request(question).messages[0]["content"] != "Be brief."
 
 
+def test_a_web_process_that_ends_cuts_no_completion_short_unsaid(fragile: Stack) -> None:
+    """Nor has it asked for anew: the turn goes on."""
+    session, gate = fragile.session(), Gate()
+    streamed, whole = fragile.secret_text(), fragile.secret_text()
+    for text in (streamed, whole):
+        fragile.model.answer(text, Script(["Do ", "not ", Hold(gate), "worry."]))
+    client = sdk(fragile, session, web=1)
+    with ThreadPoolExecutor(1) as pool:
+        patient = client.with_options(max_retries=2).chat.completions
+        waiting = pool.submit(
+            lambda: patient.create(model="small", messages=[{"role": "user", "content": whole}]),
+        )
+        stream = client.chat.completions.create(
+            model="small", messages=[{"role": "user", "content": streamed}], stream=True
+        )
+        gate.wait_reached(2)
+        said = next(iter(stream)).choices[0].delta.content
+        fragile.webs[1].signal(signal.SIGTERM)
+        with pytest.raises(openai.APIError) as cut:
+            for _ in stream:
+                pass
+        with pytest.raises(openai.InternalServerError) as unanswered:
+            waiting.result()
+        assert fragile.webs[1].wait(60) == 0
+    gate.open()
+    assert said
+    assert "ended before" in cut.value.message
+    assert unanswered.value.response.headers["X-Should-Retry"] == "false"
+    for text in (streamed, whole):
+        assert len(fragile.model.requests(text)) == 1
+
+
 # --- responses --------------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +306,35 @@ def test_a_response_and_the_next(stack: Stack, session: Session) -> None:
     third_text = stack.secret_text()
     client.responses.create(model="large", input=third_text, previous_response_id=first.id)
     assert [one["content"] for one in stack.model.request(third_text).messages][1:] == [*sent[1:3], third_text]
+
+
+def test_what_goes_on_from_a_response_to_come_goes_on_from_that_one(stack: Stack, session: Session) -> None:
+    client, gate = sdk(stack, session), Gate()
+    texts = [stack.secret_text() for _ in range(3)]
+    stack.model.answer(texts[0], Script([Hold(gate), "A."]))
+    first = client.responses.create(model="large", input=texts[0], background=True)
+    following = [
+        client.responses.create(model="large", input=text, previous_response_id=first.id, background=True)
+        for text in texts[1:]
+    ]
+    gate.open()
+    for response, text in zip(following, texts[1:], strict=True):
+        with client.responses.retrieve(response.id, stream=True) as stream:
+            assert list(stream)[-1].type == "response.completed"
+        sent = [one["content"] for one in stack.model.request(text).messages]
+        assert sent[1:] == [texts[0], "A.", text]
+
+
+def test_a_response_that_was_cleared_is_gone(stack: Stack, session: Session) -> None:
+    client = sdk(stack, session)
+    response = client.responses.create(model="large", input=stack.secret_text())
+    api = stack.api(session)
+    [conversation] = api.get("/api/conversations")["conversations"]
+    assert api("POST", f"/api/conversations/{conversation['id']}/clear").ok
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(response.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="large", input="And?", previous_response_id=response.id)
 
 
 def test_instructions_on_the_way_are_for_that_answer_and_come_with_it_or_not_at_all(

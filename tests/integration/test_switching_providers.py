@@ -11,7 +11,12 @@ from tests.support.upstream import Drop, Script
 MODELS = {
     "providers": [
         {"name": "chat", "models": ["small", "large", "common"], "default_model": "small", "api": "chat"},
-        {"name": "responses", "models": ["thinker", "common"], "default_model": "thinker", "api": "responses"},
+        {
+            "name": "responses",
+            "models": ["thinker", "common", "chat/named"],
+            "default_model": "thinker",
+            "api": "responses",
+        },
         {"name": "dead", "models": ["none"], "default_model": "none", "api": "chat"},
     ],
     "default": {"provider": "chat", "model": "small"},

@@ -26,11 +26,13 @@ def test_from_waiting_to_done(lab: Lab) -> None:
         None,
         False,
     )
+    to_come = waiting.reply_id
     claim = lab.claim(conversation_id, turn_id)
     text = "".join(NASTY)
     lab.write(claim, 1, text)
     running = state(lab, conversation_id, turn_id)
     assert (running.status, running.attempt, running.text, running.over) == ("running", 1, text, False)
+    assert running.reply_id == to_come
     assert (running.origin["provider"], running.origin["model"]) == ("p", "p-1")
     lab.clock.advance(LEASE + 1)
     lab.claim(conversation_id, turn_id)
@@ -39,6 +41,10 @@ def test_from_waiting_to_done(lab: Lab) -> None:
     reply = lab.answer(conversation_id, turn_id, text)
     done = state(lab, conversation_id, turn_id)
     assert (done.status, done.over, done.reply) == ("done", True, reply)
+    assert done.reply_id == reply["id"] == to_come
+    lab.ledger.clear(lab.owner, conversation_id)
+    cleared = lab.ledger.turn(lab.owner, conversation_id, turn_id, reply["parent_id"])
+    assert (cleared.status, cleared.reply, cleared.reply_id) == ("done", None, None)
 
 
 def test_of_several_versions_its_own(lab: Lab) -> None:

@@ -42,7 +42,7 @@ class Model:
         return json.dumps(
             [
                 {"name": "chat", "models": ["small", "large", "common"], "api": "chat", **shared, **self.rates},
-                {"name": "responses", "models": ["thinker", "common"], "api": "responses", **shared},
+                {"name": "responses", "models": ["thinker", "common", "chat/named"], "api": "responses", **shared},
                 {"name": "dead", "models": ["none"], "base_url": f"http://127.0.0.1:{self._closed.number}/v1"},
             ]
         )

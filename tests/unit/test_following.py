@@ -21,7 +21,7 @@ class Away:
         self.asked += 1
         if self.asked < 3:
             raise RedisConnectionError
-        return TurnState("done", "e", 7, 1, "", "", {}, {"text": "Hello"})
+        return TurnState("done", "e", 7, 1, "", "", {}, {"text": "Hello"}, "r")
 
 
 class Silent:

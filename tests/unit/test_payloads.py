@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from app.errors import Invalid
 from app.ledger import NewTurn
 from app.web import payloads
+from app.web.archive import Export
+from app.web.openai_api.asked import AskedCompletion, AskedResponse
 from app.web.payloads import parse
 
 MESSAGE = {"text": "Hello", "client_id": "x"}
@@ -17,6 +20,26 @@ def refused(model: type[payloads.Payload], *sent: Any) -> str | None:
         parse(model, *sent)
     assert error.value.message
     return error.value.field
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [
+        (AskedCompletion, {"messages": [{"role": "user", "content": [1] * 5_000}]}),
+        (AskedCompletion, {"messages": [{"role": "user", "content": [1] * 50}] * 1_500}),
+        (AskedResponse, {"input": [{"role": "user", "content": [{}] * 50}] * 1_500}),
+        (Export, {"format": "parley.conversation", "version": 1, "messages": [{}] * 5_000}),
+    ],
+)
+def test_very_many_mistakes_cost_no_more_than_some(model: type[BaseModel], sent: dict[str, Any]) -> None:
+    """A description is made of each that is found, before the first is told."""
+    with pytest.raises(ValidationError) as error:
+        model.model_validate(sent)
+    assert error.value.error_count() < 20
+
+
+def test_very_many_fields_are_none_of_ours() -> None:
+    assert refused(payloads.SendMessage, {f"field{number}": 1 for number in range(10_000)}) is None
 
 
 def test_a_message() -> None:

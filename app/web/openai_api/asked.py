@@ -39,10 +39,14 @@ class Part(BaseModel):
     text: Text = ""
 
 
+# What is wrong with the first one is enough: to describe all could take seconds and hundreds of megabytes.
+Parts = Annotated[list[Part], Field(fail_fast=True)]
+
+
 class Said(BaseModel):
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | list[Part]
+    content: Text | Parts
 
     @property
     def text(self) -> str:
@@ -51,6 +55,9 @@ class Said(BaseModel):
         if unknown := {part.type for part in self.content} - {"text", "input_text", "output_text"}:
             raise Invalid(f"Only text can be sent, no {min(unknown)}.", field="content")
         return "".join(part.text for part in self.content)
+
+
+Messages = Annotated[list[Said], Field(min_length=1, max_length=2_000, fail_fast=True)]
 
 
 class StreamOptions(BaseModel):
@@ -68,7 +75,7 @@ class AskedCompletion(Asked):
         "audio": (),
     }
 
-    messages: Annotated[list[Said], Field(min_length=1, max_length=2_000)]
+    messages: Messages
     stream_options: StreamOptions | None = None
 
 
@@ -79,7 +86,7 @@ class AskedResponse(Asked):
         "top_logprobs": (0,),
     }
 
-    input: Text | Annotated[list[Said], Field(min_length=1, max_length=2_000)]
+    input: Text | Messages
     instructions: Text | None = None
     previous_response_id: str | None = None
     background: bool | None = None
@@ -115,19 +122,20 @@ class Talk:
 def talk_of(messages: Sequence[Said], instructions: str = "") -> Talk:
     """Raises Invalid."""
     system = [instructions] if instructions else []
-    turns: list[tuple[str, str]] = []
+    turns: list[tuple[str, list[str]]] = []
     for said in messages:
         if said.role in {"system", "developer"}:
             system.append(said.text)
         elif said.role == "assistant" and not turns:
             system.append(SAID_FIRST + said.text)
         elif turns and turns[-1][0] == said.role:
-            turns[-1] = (said.role, f"{turns[-1][1]}\n\n{said.text}")
+            turns[-1][1].append(said.text)
         else:
-            turns.append((said.role, said.text))
+            turns.append((said.role, [said.text]))
     if not turns or turns[-1][0] != "user":
         raise Invalid("The last message must be the user's.", field="messages")
-    return Talk("\n\n".join(system), turns[:-1], turns[-1][1])
+    *before, (_, question) = [(role, "\n\n".join(texts)) for role, texts in turns]
+    return Talk("\n\n".join(system), before, question)
 
 
 def as_messages(before: Sequence[tuple[str, str]], at: str) -> list[Json]:

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, g, jsonify
 
 from app.errors import Unavailable
 from app.ledger import Ledger, TurnState
+from app.ledger.models import Json
 from app.web.event_stream import KEEP_ALIVE
 from app.web.following import ends_a_turn, reply_within
 from app.web.openai_api import said
@@ -42,11 +43,12 @@ def completion_chunks(handle: Handle, changes: Iterator[TurnState | None], with_
     """What was sent cannot be taken back: an attempt that begins with other words ends the stream with an error. Other
     thoughts follow those before."""
     sent = thought = ""
-    begun = False
+    begun = over = False
     for state in changes:
         if state is None:
             yield KEEP_ALIVE
             continue
+        over = state.over
         text = said.text_of(state)
         model = (state.reply or state.origin).get("model") or ""
         pieces = []
@@ -60,10 +62,9 @@ def completion_chunks(handle: Handle, changes: Iterator[TurnState | None], with_
             pieces.append(framed(said.chunk(handle, model, delta)))
             thought = reasoning
         if state.over and state.status == "failed":
-            pieces.append(framed({"error": as_error(Failed((state.reply or {})["error"]["message"]))}))
+            pieces.append(_error((state.reply or {})["error"]["message"]))
         elif not text.startswith(sent[: len(text)]) or (state.over and len(text) < len(sent)):
-            pieces.append(framed({"error": as_error(Failed("The reply was begun anew, with other words. Ask again."))}))
-            yield pieces[0]
+            yield _error("The reply was begun anew, with other words. Ask again.")
             return
         elif len(text) > len(sent):
             role = {} if begun else {"role": "assistant"}
@@ -71,8 +72,19 @@ def completion_chunks(handle: Handle, changes: Iterator[TurnState | None], with_
             pieces.append(framed(said.chunk(handle, model, {**role, "content": text[len(sent) :]})))
             sent = text
         if state.over and state.status != "failed":
-            pieces.append(framed(said.chunk(handle, model, {}, said.finish_reason_of(state.reply or {}))))
-            if with_usage and state.reply and state.reply["usage"]:
-                pieces.append(framed(said.chunk(handle, model, {}, usage=state.reply["usage"])))
-            pieces.append(b"data: [DONE]\n\n")
+            pieces += _ending(handle, state.reply or {}, model, with_usage)
         yield b"".join(pieces) or KEEP_ALIVE
+    if not over:
+        # SDKs take a stream that just ends for a whole one.
+        yield _error("The stream was ended before the reply was. Ask again.")
+
+
+def _ending(handle: Handle, reply: Json, model: str, with_usage: bool) -> Iterator[bytes]:
+    yield framed(said.chunk(handle, model, {}, said.finish_reason_of(reply)))
+    if with_usage and reply.get("usage"):
+        yield framed(said.chunk(handle, model, {}, usage=reply["usage"]))
+    yield b"data: [DONE]\n\n"
+
+
+def _error(message: str) -> bytes:
+    return framed({"error": as_error(Failed(message))})

@@ -10,7 +10,7 @@ import orjson
 from flask import Response, g, jsonify, request
 
 from app.clock import iso, system_clock
-from app.errors import AppError, Invalid
+from app.errors import AppError, Invalid, NotFound
 from app.ledger import NewTurn
 from app.ledger.models import Json, TurnState
 from app.ledger.owners import title_of
@@ -26,6 +26,7 @@ from app.web.requests import json_body
 
 # A turn ends long before: this is for one that waits behind others.
 LONGEST_WAIT = 3_600.0
+CLEARED = "The conversation was cleared, and this response with it."
 
 
 class Turns:
@@ -53,12 +54,16 @@ class Turns:
         if previous:
             if talk.before:
                 raise Invalid("With previous_response_id, send the user's new message only.", field="input")
-            parent = (self._ledger.turn(owner, **previous.place).reply or {}).get("id")
+            parent = self._ledger.turn(owner, **previous.place).reply_id
+            if parent is None:
+                raise NotFound(CLEARED)
         # Those of one that goes on are for this answer only, as OpenAI's are.
         instructions = (talk.system_prompt or None) if previous else None
         turn = NewTurn(talk.question, own, parent_id=parent, provider=provider, model=model, system_prompt=instructions)
         with self._services.limits.turn(owner, address_of(request), conversation_id, own):
             answer = self._take_in(talk, turn, conversation_id, fresh=previous is None)
+        # From here on the turn is paid for: whatever fails now, an SDK must not ask once more unless that is the same.
+        g.is_under_way = "Idempotency-Key" not in request.headers
         background = isinstance(asked, AskedResponse) and bool(asked.background)
         return Handle(conversation_id, answer["turn_id"], answer["message_id"], background, int(time.time()))
 
@@ -87,14 +92,18 @@ class Turns:
             raise
 
     def _chosen(self, model: str | None) -> tuple[str | None, str | None]:
-        """`provider/model` where that is a provider's name, else a model of any of them."""
-        provider, _, rest = (model or "").partition("/")
-        if rest and self._services.registry.get(provider):
-            return provider, rest
+        """`provider/model` where that provider has it, else a model of any of them: their names have slashes too."""
+        name, _, rest = (model or "").partition("/")
+        provider = self._services.registry.get(name)
+        if provider and rest in provider.models:
+            return name, rest
         return None, model
 
     def show(self, handle: Handle, previous: str | None = None) -> Response:
-        return jsonify(said.response(handle, self._ledger.turn(g.session.id, **handle.place), previous=previous))
+        state = self._ledger.turn(g.session.id, **handle.place)
+        if state.reply_id is None:
+            raise NotFound(CLEARED)
+        return jsonify(said.response(handle, state, previous=previous))
 
     def streamed(
         self, follower: Follower, handle: Handle, render: Callable[[Iterator[TurnState | None]], Iterator[bytes]]
