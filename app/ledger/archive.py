@@ -18,6 +18,8 @@ BATCH = 200
 MAX_SEARCHED_BYTES = 2_000_000
 MAX_SEARCHED_CONVERSATIONS = 200
 EXCERPT_CHARS = 60
+# What comes before an excerpt is passed over by so many characters at a time.
+BLOCK_CHARS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,11 @@ def excerpt(text: str, wanted: str) -> str:
     start = text.casefold().index(wanted)
     end = start + len(wanted)
     # Casefolding may lengthen what stands before: `ß` is `ss`.
-    first = last = length = 0
-    for position, character in enumerate(text):
+    first = last = length = block = 0
+    while length + (folded := len(text[block : block + BLOCK_CHARS].casefold())) < start:
+        length += folded
+        block += BLOCK_CHARS
+    for position, character in enumerate(text[block:], block):
         if length <= start:
             first = position
         length += len(character.casefold())

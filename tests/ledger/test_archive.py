@@ -1,11 +1,16 @@
 """Conversations taken out whole, put in again, and searched."""
 
+import sys
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis import Redis
 
 from app.errors import NotFound
 from app.ledger import NewTurn
-from app.ledger.archive import Archive, Tree, excerpt
+from app.ledger.archive import EXCERPT_CHARS, Archive, Tree, excerpt
 from app.ledger.keys import new_conversation_id
 from app.ledger.models import Json
 from app.turns.renewed import renewed
@@ -211,3 +216,38 @@ def test_one_call_looks_through_so_much(lab: Lab, archive: Archive, monkeypatch:
 )
 def test_excerpts(text: str, wanted: str, shown: str) -> None:
     assert excerpt(text, wanted) == shown
+
+
+def plain_excerpt(text: str, wanted: str) -> str:
+    """By what it means: where each character of the casefolded text comes from."""
+    origins = [position for position, character in enumerate(text) for _ in character.casefold()]
+    start = text.casefold().index(wanted)
+    begin = max(0, origins[start] - EXCERPT_CHARS)
+    stop = origins[start + len(wanted) - 1] + 1 + EXCERPT_CHARS
+    return ("…" if begin else "") + text[begin:stop] + ("…" if stop < len(text) else "")
+
+
+LETTERS = st.text("aAsSßẞİi\u0307ﬃ😀 ", min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(LETTERS, st.integers(1, 5_000)), min_size=1, max_size=4), st.data())
+def test_excerpts_of_whatever_comes(parts: list[tuple[str, int]], data: st.DataObject) -> None:
+    text = "".join(letters * times for letters, times in parts)
+    folded = text.casefold()
+    start = data.draw(st.integers(0, len(folded) - 1))
+    wanted = folded[start : start + data.draw(st.integers(1, 100))]
+    assert excerpt(text, wanted) == plain_excerpt(text, wanted)
+
+
+@pytest.mark.parametrize("before", ["a", "ß", "ßa😀İ"])
+def test_a_long_text_is_not_gone_through_character_by_character(before: str) -> None:
+    text = before * (1_000_000 // len(before)) + "zzz"
+    calls: Counter[str] = Counter()
+    profiler = sys.getprofile()
+    sys.setprofile(lambda frame, event, argument: calls.update([event]))
+    try:
+        shown = excerpt(text, "zzz")
+    finally:
+        sys.setprofile(profiler)
+    assert shown == plain_excerpt(text, "zzz")
+    assert 0 < calls["c_call"] < 50_000
