@@ -21,7 +21,8 @@ from app.turns.asking import asking
 
 TITLE_SECONDS = 30.0
 SUMMARY_SECONDS = 90.0
-# How far back a summary reaches when a conversation has never had one.
+# How far back a summary reaches when a conversation has never had one; or twice the window, if that is more: it must
+# reach all that a conversation which has just outgrown the window has.
 MAX_MESSAGES = 400
 
 
@@ -77,7 +78,7 @@ class Background:
                 so_far, messages = self._ledger.branch(
                     conversation_id,
                     reply_id,
-                    max_messages=MAX_MESSAGES,
+                    max_messages=max(MAX_MESSAGES, 2 * window.max_messages),
                     max_bytes=window.max_bytes * 20,
                     reserve=outcome != "done",
                 )

@@ -3,7 +3,16 @@
 import pytest
 
 from app.ledger import Claimed, Finish
+from app.ledger.keys import new_conversation_id
+from app.ledger.models import Json
+from app.memory.window import Window
+from app.metrics import Metrics
+from app.providers.registry import build_providers
+from app.settings import ProviderConfig
+from app.traces import make_traces
+from app.turns.background import Background, BackgroundOptions
 from tests.ledger.harness import Lab
+from tests.support.upstream import Script, Upstream
 
 
 def grow(lab: Lab, exchanges: int) -> tuple[str, list[str]]:
@@ -14,8 +23,9 @@ def grow(lab: Lab, exchanges: int) -> tuple[str, list[str]]:
     return conversation_id, replies
 
 
-def next_claim(lab: Lab, conversation_id: str, max_messages: int = 4) -> Claimed:
-    return lab.claim(conversation_id, lab.send(conversation_id).answer["turn_id"], max_messages=max_messages)
+def next_claim(lab: Lab, conversation_id: str, max_messages: int = 4, max_bytes: int = 100_000) -> Claimed:
+    turn_id = lab.send(conversation_id).answer["turn_id"]
+    return lab.claim(conversation_id, turn_id, max_messages=max_messages, max_bytes=max_bytes)
 
 
 def texts(claim: Claimed) -> list[str]:
@@ -103,6 +113,39 @@ def test_one_at_a_time_sums_up(lab: Lab) -> None:
     assert [reserve(), reserve()] == [True, False]
     lab.clock.advance(130_000)
     assert reserve(), "the one who had it has failed"
+
+
+def put_in(lab: Lab, exchanges: int) -> tuple[str, str]:
+    """(conversation, id of its last reply) of one with as much as `grow` would give it."""
+    messages: list[Json] = []
+    for number in range(exchanges):
+        parent = messages[-1]["id"] if messages else None
+        question = {"id": f"q{number}", "parent_id": parent, "role": "user", "text": f"q{number}"}
+        reply = {"id": f"a{number}", "parent_id": f"q{number}", "role": "assistant", "text": f"a{number}"}
+        messages += [question, reply | {"status": "done", "provider": "p", "model": "p-1"}]
+    conversation_id, head = new_conversation_id(lab.owner), messages[-1]["id"]
+    lab.ledger.restore(lab.owner, conversation_id, messages, head, title="Long", created_at="x")
+    return conversation_id, head
+
+
+@pytest.mark.parametrize("max_messages", [20, 400, 600, 1000])
+def test_the_first_summary_begins_with_the_first_exchange_however_large_the_window(lab: Lab, max_messages: int) -> None:
+    window = Window(max_messages, 8000)
+    conversation_id, reply_id = put_in(lab, max_messages // 2 + 1)
+    claim = next_claim(lab, conversation_id, max_messages, window.max_bytes)
+    assert (len(claim.history), claim.summary, claim.overflows) == (max_messages, "", True)
+    with Upstream() as upstream:
+        upstream.respond = lambda request: Script(["They counted."])
+        providers = build_providers([ProviderConfig(name="p", base_url=upstream.base_url, models=("p-1",))])
+        options = BackgroundOptions(window, title_model=None, summary_model="")
+        background = Background(lab.ledger, providers, options, Metrics(), make_traces("test"))
+        assert background.summary(conversation_id, reply_id, {}) == "done"
+        [request] = upstream.requests
+    assert request.last_user_text.startswith("user: q0\n\nassistant: a0\n\nuser: q1\n")
+    lab.write(claim, 1, "Yes.", Finish("done"))
+    claim = next_claim(lab, conversation_id, max_messages, window.max_bytes)
+    assert (claim.summary, claim.overflows) == ("They counted.", False)
+    assert len(claim.history) == max_messages // 2 + 2
 
 
 def test_what_is_cleared_is_not_remembered(lab: Lab) -> None:
