@@ -1,5 +1,7 @@
 """The two streaming protocols of OpenAI's API, each read into text, reasoning, usage and an end."""
 
+import codecs
+import json
 from typing import Any, TypeGuard
 
 import orjson
@@ -12,6 +14,18 @@ DONE = b"[DONE]"
 MOST_TOKENS = 10**12
 _REASONING_EVENTS = {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
 _NOTHING = Piece()
+_Utf16Decoder = codecs.getincrementaldecoder("utf-16-le")
+
+
+class _Halves:
+    """Joins the halves of a character that come one after the other. One that stays alone becomes U+FFFD."""
+
+    def __init__(self) -> None:
+        self._decoder = _Utf16Decoder("replace")
+
+    def join(self, text: str, *, last: bool = False) -> str:
+        """A half at the end is kept for the next call, unless this is the `last`."""
+        return self._decoder.decode(text.encode("utf-16-le", "surrogatepass"), last)
 
 
 class Reader:
@@ -24,13 +38,39 @@ class Reader:
         # Why the text is shorter than the model wanted: "length", "content_filter" or None.
         self.reason: str | None = None
         self._failures = failures
+        # Of text and of reasoning, from the first event on that may have one.
+        self._halves: tuple[_Halves, _Halves] | None = None
 
     def read(self, event: Event) -> Piece:
         """What the event carries, maybe nothing. Raises UpstreamError."""
         if event.data == DONE:
             self.complete = self.ended = True
             return _NOTHING
-        return self._read(_parse(event, self._failures), event)
+        return self._joined(self._read(self._parse(event), event))
+
+    def rest(self) -> Piece:
+        """What is left when no more events come: a half whose other half never came."""
+        return self._joined(_NOTHING, last=True)
+
+    def _joined(self, piece: Piece, *, last: bool = False) -> Piece:
+        if self._halves is None:
+            return piece
+        text, reasoning = self._halves
+        return Piece(text.join(piece.text, last=last), reasoning.join(piece.reasoning, last=last))
+
+    def _parse(self, event: Event) -> dict[str, Any]:
+        try:
+            data = orjson.loads(event.data)
+        except orjson.JSONDecodeError as error:
+            # It refuses half a character (`"\ud83d"`), which JSON allows and servers that cut text anywhere send.
+            try:
+                data = json.loads(event.data.decode())
+            except (ValueError, RecursionError):
+                raise self._failures.garbled(f"malformed JSON: {error}") from None
+            self._halves = self._halves or (_Halves(), _Halves())
+        if not isinstance(data, dict):
+            raise self._failures.garbled(f"an event is a {type(data).__name__}")
+        return data
 
     def _read(self, data: dict[str, Any], event: Event) -> Piece:
         raise NotImplementedError
@@ -85,16 +125,6 @@ class ResponsesReader(Reader):
             details = response.get("incomplete_details")
             filtered = isinstance(details, dict) and details.get("reason") == "content_filter"
             self.reason = "content_filter" if filtered else "length"
-
-
-def _parse(event: Event, failures: Failures) -> dict[str, Any]:
-    try:
-        data = orjson.loads(event.data)
-    except orjson.JSONDecodeError as error:
-        raise failures.garbled(f"malformed JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise failures.garbled(f"an event is a {type(data).__name__}")
-    return data
 
 
 def _text(value: object) -> str:

@@ -166,6 +166,7 @@ class StreamedCompletion:
             yield piece
             if problem is not None:
                 raise problem
+        yield reader.rest()
         if not reader.complete:
             raise self._provider.failures.dropped("the stream ended early")
 

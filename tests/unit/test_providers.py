@@ -249,6 +249,43 @@ def test_a_reader_that_loses_interest_closes_the_connection(upstream: Upstream, 
     upstream.requests[0].wait_closed()
 
 
+def half(text: bytes, *, reasoning: bytes = b"") -> Raw:
+    """An event of either API with these halves of characters, escaped."""
+    kind = b"reasoning_text" if reasoning else b"output_text"
+    return Raw(
+        b'data: {"type": "response.%s.delta", "delta": "%s", "choices": [{"delta": {"content": "%s", '
+        b'"reasoning_content": "%s"}}]}\n\n' % (kind, text or reasoning, text, reasoning)
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [
+        (["ok ", half(rb"\ud83d"), half(rb"\ude00")], "ok 😀"),
+        ([half(rb"\ud83d"), half(rb"\ude00!\ud83d"), half(b""), half(rb"\udc22"), " ok"], "😀!🐢 ok"),
+        ([half(rb"\ud83d"), half(b"", reasoning=rb"\ud83d"), half(rb"\ude00")], "😀"),
+        ([half(rb"\ud83d"), " ok"], "\ufffd ok"),
+        (["ok ", half(rb"\ude00"), half(rb"\ud83d")], "ok \ufffd\ufffd"),
+        ([half(rb"\ud83d")], "\ufffd"),
+    ],
+    ids=ascii,
+)
+def test_characters_cut_in_half(
+    upstream: Upstream, provider: OpenAICompatible, steps: list[str | Raw], text: str
+) -> None:
+    upstream.script(Script(steps))
+    completion = ask(provider)
+    assert said(completion) == text
+    assert completion.usage == Usage(7, 11)
+
+
+def test_thoughts_with_characters_cut_in_half(upstream: Upstream, provider: OpenAICompatible) -> None:
+    upstream.script(Script([half(b"", reasoning=rb"\ud83d"), "ok", half(b"", reasoning=rb"\ude00"), "."]))
+    pieces = list(ask(provider))
+    assert said(pieces) == "ok."
+    assert "".join(piece.reasoning for piece in pieces) == "😀"
+
+
 # Errors
 
 
@@ -392,7 +429,17 @@ def test_an_end_without_a_terminal_event(
     assert (text, error.code, error.retryable) == ("a", "provider_dropped", False)
 
 
-@pytest.mark.parametrize("junk", [b"data: {oh no}\n\n", b"data: [1]\n\n", b'data: {"a": "\xff"}\n\n'])
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"data: {oh no}\n\n",
+        b"data: [1]\n\n",
+        b'data: ["\\ud83d"]\n\n',
+        b'data: {"a": "\xff"}\n\n',
+        b'data: {"a": ' + b"[" * 100_000 + b"\n\n",
+    ],
+    ids=lambda junk: repr(junk[:30]),
+)
 def test_malformed_events(upstream: Upstream, provider: OpenAICompatible, junk: bytes) -> None:
     upstream.script(Script([Raw(junk), "a"]), Script(["a", Raw(junk), "b"]))
     text, error = outcome(ask(provider))
