@@ -162,7 +162,7 @@ def _provider_finding(config: ProviderConfig) -> Finding:
             proxy=proxy_for(address),  # as workers do
             trust_env=False,
         )
-    except httpx2.HTTPError as exc:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
         return (
             "error",
             f"{name}: {address} cannot be reached ({type(exc).__name__}). Look at its address and the network.",

@@ -22,6 +22,56 @@ MOST = 10**9
 Count = Annotated[int, Field(ge=1, le=MOST)]
 
 
+# --- Addresses --------------------------------------------------------------------------------------------------------
+
+# urlsplit's own errors quote the address, and with it a password; none of these lets one out.
+
+
+def _redis_url(value: str) -> str:
+    if value and not _is_redis_url(value):
+        raise ValueError(f"must be {', '.join(s + '://' for s in REDIS_SCHEMES)} with host, port and database")
+    return value
+
+
+def _base_url(value: str) -> str:
+    if value and not _is_base_url(value):
+        raise ValueError("must be an http:// or https:// address")
+    return value
+
+
+def _is_redis_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    database, _, service = parts.path.strip("/").partition("/")
+    numbers = [database, *(host.rpartition("]")[2].partition(":")[2] for host in hosts)]
+    several = parts.scheme == "redis+sentinel" or (len(hosts) == 1 and not service)
+    return (
+        parts.scheme in REDIS_SCHEMES
+        and several
+        and all(hosts)
+        and all(re.fullmatch(r"[0-9]{0,5}", number) and int(number or 0) <= 65535 for number in numbers)
+    )
+
+
+def _is_base_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 (raises ValueError if it is none)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and value.isprintable() and " " not in value
+
+
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+
+
+# --- Providers --------------------------------------------------------------------------------------------------------
+
+
 def _key(value: str) -> str:
     """A header must be able to carry it: a line's end from copying is found here, not by every reply."""
     if not all("!" <= character <= "~" for character in value):
@@ -43,7 +93,7 @@ class ProviderConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")
-    base_url: str = Field(pattern=r"^https?://[^\s/]+")
+    base_url: BaseUrl = Field(min_length=1)
     api_key: Annotated[str, AfterValidator(_key)] = Field("", repr=False)
     models: tuple[str, ...] = Field(min_length=1)
     api: Api = "chat"
@@ -151,50 +201,3 @@ def _rate(value: str) -> str:
 
 Rates = Annotated[str, AfterValidator(_rates)]
 Rate = Annotated[str, AfterValidator(_rate)]
-
-
-# --- Addresses --------------------------------------------------------------------------------------------------------
-
-# urlsplit's own errors quote the address, and with it a password; none of these lets one out.
-
-
-def _redis_url(value: str) -> str:
-    if value and not _is_redis_url(value):
-        raise ValueError(f"must be {', '.join(s + '://' for s in REDIS_SCHEMES)} with host, port and database")
-    return value
-
-
-def _base_url(value: str) -> str:
-    if value and not _is_base_url(value):
-        raise ValueError("must be an http:// or https:// address")
-    return value
-
-
-def _is_redis_url(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return False
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    database, _, service = parts.path.strip("/").partition("/")
-    numbers = [database, *(host.rpartition("]")[2].partition(":")[2] for host in hosts)]
-    several = parts.scheme == "redis+sentinel" or (len(hosts) == 1 and not service)
-    return (
-        parts.scheme in REDIS_SCHEMES
-        and several
-        and all(hosts)
-        and all(re.fullmatch(r"[0-9]{0,5}", number) and int(number or 0) <= 65535 for number in numbers)
-    )
-
-
-def _is_base_url(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        parts.port  # noqa: B018 (raises ValueError if it is none)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc)
-
-
-RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-BaseUrl = Annotated[str, AfterValidator(_base_url)]

@@ -103,6 +103,14 @@ def test_a_redis_that_may_not_be_asked_about_everything(redis: RedisServer, tmp_
     assert "wrong-password" not in str(refused)
 
 
+def test_a_provider_whose_name_is_no_host(redis: RedisServer, tmp_path: Path) -> None:
+    """Which is found when it is asked for, and not before."""
+    provider = {"name": "gone", "base_url": "http://xn--ä/v1", "models": ["m"]}
+    code, said = doctor(environ(redis, tmp_path, PROVIDERS=json.dumps([provider])))
+    assert code == 1
+    assert said["Provider gone"].startswith("error")
+
+
 def test_no_redis_at_all(redis: RedisServer, tmp_path: Path) -> None:
     redis.kill()
     code, said = doctor(environ(redis, tmp_path, CELERY_BROKER_URL=redis.url.replace("/0", "/1")))

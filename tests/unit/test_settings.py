@@ -161,6 +161,35 @@ def test_an_address_that_no_client_can_be_made_for(environment: pytest.MonkeyPat
     assert named(problems(environment, **{name: url})) == {name}
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:PORT/v1",
+        "http://h:99999/v1",
+        "http://[::1/v1",
+        "http://:80/v1",
+        "http://h /v1",
+        "http://h/v1\n",
+        " http://h/v1",
+        "ftp://h",
+        "h",
+    ],
+)
+def test_an_address_that_no_request_can_be_sent_to(environment: pytest.MonkeyPatch, url: str) -> None:
+    provider = {"name": "a", "base_url": url, "models": ["m"]}
+    found = problems(environment, PROVIDERS=orjson.dumps([provider]).decode(), OPENAI_BASE_URL=url)
+    assert {problem.partition(":")[0] for problem in found} == {"PROVIDERS.0.base_url", "OPENAI_BASE_URL"}
+
+
+@pytest.mark.parametrize(
+    "url", ["HTTP://h/v1", "https://user:p%40ss@h:1/v1/", "http://[::1]:1", "http://ä.example/v1", "http://h_1:80"]
+)
+def test_addresses_of_providers(environment: pytest.MonkeyPatch, url: str) -> None:
+    provider = {"name": "a", "base_url": url, "models": ["m"]}
+    settings = read(environment, OPENAI_BASE_URL=url, PROVIDERS=orjson.dumps([provider]).decode())
+    assert [config.base_url for config in settings.provider_configs()] == [url, url]
+
+
 def test_all_at_once(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("SECRET_KEY")
     found = problems(environment, PORT="x", LEASE_SECONDS="0", REDIS_URL="x", LOG_LEVEL="loud", PROVIDERS="x")
@@ -199,6 +228,7 @@ def test_a_bad_provider_is_named_with_its_place(environment: pytest.MonkeyPatch)
     changes: list[tuple[dict[str, object], str]] = [
         ({"name": "a b"}, "PROVIDERS.1.name"),
         ({"base_url": "h"}, "PROVIDERS.1.base_url"),
+        ({"base_url": ""}, "PROVIDERS.1.base_url"),
         ({"models": []}, "PROVIDERS.1.models"),
         ({"api": "x"}, "PROVIDERS.1.api"),
         ({"api_key": "sk-x\n"}, "PROVIDERS.1.api_key"),
