@@ -89,7 +89,7 @@ class ChatReader(Reader):
             return _NOTHING
         if finish := choice.get("finish_reason"):
             self.complete = True
-            self.reason = finish if finish in {"length", "content_filter"} else None
+            self.reason = finish if isinstance(finish, str) and finish in {"length", "content_filter"} else None
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return _NOTHING
@@ -104,7 +104,9 @@ class ResponsesReader(Reader):
     """/responses"""
 
     def _read(self, data: dict[str, Any], event: Event) -> Piece:
-        kind = data.get("type") or event.name
+        kind = data.get("type")
+        if not isinstance(kind, str) or not kind:
+            kind = event.name
         if kind in {"response.output_text.delta", "response.refusal.delta"}:
             return Piece(_text(data.get("delta")))
         if kind in _REASONING_EVENTS:

@@ -73,7 +73,7 @@ class Failures:
         if code in {"401", "403"} or any(part in code for part in _AUTH_CODES):
             return self._auth(code)
         final = any(part in code for part in _FINAL_CODES) or (
-            code.isdecimal() and 400 <= int(code) < 500 and int(code) not in _RETRYABLE_STATUSES
+            re.fullmatch(r"4[0-9]{2}", code) and int(code) not in _RETRYABLE_STATUSES
         )
         message = self._said("reported an error", words)
         return self._make("provider_stream", message, not final, detail=code)
@@ -123,12 +123,12 @@ class Failures:
 
 def describe(error: object) -> tuple[str, str]:
     """Code and words of an error object, in the several shapes that compatible servers give it."""
+    while isinstance(error, Mapping) and isinstance(inner := error.get("error"), (Mapping, str)):
+        error = inner
     if isinstance(error, Mapping):
-        if isinstance(inner := error.get("error"), (Mapping, str)):
-            return describe(inner)
         words = next((text for key in ("message", "detail") if isinstance(text := error.get(key), str)), "")
         for key in ("code", "type"):
-            if (code := error.get(key)) not in {None, "", "error"} and isinstance(code, (str, int)):
+            if isinstance(code := error.get(key), (str, int)) and code not in {"", "error"}:
                 return str(code).lower(), words
         return "", words
     if isinstance(error, str) and not error.lstrip().startswith("<"):  # a page is for browsers

@@ -185,6 +185,7 @@ def test_no_key_and_no_organization_of_somebody_else(upstream: Upstream, monkeyp
         Script([Raw(b": ping\n\n"), "żółw", Raw(b": ping\n\n"), " 🐢"]),
         Script([Reasoning("Hm. A tortoise."), "żółw 🐢"]),
         Script([Event({"type": "response.of.the.future", "choices": []}), "żółw 🐢"]),
+        Script([Event({"type": ["of", "the", "future"], "choices": [{}]}), "żółw 🐢"]),
         Script(["żółw", Refusal(" 🐢")]),
         Script(["żółw 🐢"], done=False),
         Script(["żółw 🐢"], finish="length"),
@@ -219,6 +220,14 @@ def test_chat_with_text_parts_and_text_in_the_last_chunk(upstream: Upstream) -> 
     last = {"choices": [{"delta": {"content": "b"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": "?"}}
     upstream.script(Script([Event({"choices": [{"delta": {"content": parts}}]}), Event(last)], finish=None, done=False))
     assert said(ask(make(upstream.base_url))) == "ab"
+
+
+def test_an_end_without_a_known_reason(upstream: Upstream) -> None:
+    last = {"choices": [{"delta": {"content": "a"}, "finish_reason": ["length"]}]}
+    upstream.script(Script([Event(last)], finish=None, done=False))
+    completion = ask(make(upstream.base_url))
+    assert said(completion) == "a"
+    assert completion.finish_reason is None
 
 
 def test_the_last_event_without_its_blank_line(upstream: Upstream) -> None:
@@ -339,6 +348,7 @@ def test_words_are_shortened(upstream: Upstream, provider: OpenAICompatible) -> 
         ({"object": "error", "message": "too long", "code": 400}, "too long"),
         (b"<html><h1>Oh</h1></html>", ""),
         (b"plain words", "plain words"),
+        ({"error": {"message": "a code that is none", "code": ["x"], "type": {}}}, "a code that is none"),
         (b'{"error": {"message": "half a \\ud83d character"}}', "half a ? character"),
         ([1, 2], ""),
         (b"", ""),
@@ -474,6 +484,9 @@ def test_errors_inside_the_stream(upstream: Upstream, provider: OpenAICompatible
         ("chat", {"error": {"type": "server_error", "message": "It broke."}}),
         ("chat", {"error": {"code": 502, "message": "It broke."}}),
         ("chat", {"error": "It broke."}),
+        ("chat", {"error": {"code": ["x"], "type": {}, "message": "It broke."}}),
+        ("chat", {"error": {"code": "4" * 5000, "message": "It broke."}}),
+        ("responses", {"type": "error", "code": {}, "message": "It broke."}),
     ],
 )
 def test_the_shapes_of_such_errors(upstream: Upstream, api: Api, data: dict[str, object]) -> None:
@@ -481,6 +494,13 @@ def test_the_shapes_of_such_errors(upstream: Upstream, api: Api, data: dict[str,
     error = outcome(ask(make(upstream.base_url, api)))[1]
     assert (error.code, error.retryable) == ("provider_stream", True)
     assert error.message.endswith(": It broke.")
+
+
+def test_an_error_within_errors() -> None:
+    error: object = {"code": "server_error", "message": "It broke."}
+    for _ in range(10_000):
+        error = {"error": error}
+    assert Failures("p", "").reported(error).message.endswith(": It broke.")
 
 
 @pytest.mark.parametrize(("finish", "retryable"), [("stop", True), ("length", False), ("content_filter", False)])
