@@ -69,9 +69,12 @@ def post_worker_init(worker: Any) -> None:
         while worker.alive:
             time.sleep(0.1)
         server = worker.wsgi.extensions["socketio"].server
-        server.manager.listeners.end()
-        for connection in list(server.eio.sockets.values()):
-            connection.close(wait=False)
+        # Again and again: for up to a second, gunicorn takes in whoever comes back to this process.
+        while True:
+            server.manager.listeners.end()
+            for connection in list(server.eio.sockets.values()):
+                connection.close(wait=False)
+            time.sleep(0.1)
 
     worker.log.error_log.addFilter(_is_news)
     threading.Thread(target=close_sockets_when_it_ends, daemon=True).start()

@@ -57,6 +57,7 @@ class RoomManager(RedisManager):
         self.redis = redis
         self._last_events = last_events
         self._rewound = rewound
+        self.on_first_connection: Callable[[], None] = lambda: None
         self.on_session_ended: Callable[[str, str], None] = lambda _credential, _reason: None
         self._rooms_of: dict[str, set[str | None]] = {}  # what a client is in, by its sid
         self._seen: dict[str, int] = {}  # by members of a room, of its events
@@ -68,7 +69,9 @@ class RoomManager(RedisManager):
         self._log = get_logger(__name__)
 
     def initialize(self) -> None:
+        """At the first connection: this process may have been forked since the manager was made."""
         super().initialize()
+        self.on_first_connection()
         if self._watched is not None:
             self.server.start_background_task(self._watch, self._watched)
 

@@ -7,6 +7,7 @@ from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, EVENT, Packe
 
 # A client cannot send an event of this name: what arrives as one was malformed.
 MALFORMED = "\0malformed"
+_NONE = object()
 
 
 class Json:
@@ -30,15 +31,14 @@ class SafePacket(Packet):
     packet_type: int
     data: Any
 
-    def __init__(self, *args: Any, encoded_packet: Any = None, **kwargs: Any) -> None:
-        super().__init__(*args, encoded_packet=encoded_packet, **kwargs)
-        if encoded_packet is not None and len(encoded_packet) == 0:
+    def __init__(self, *args: Any, encoded_packet: Any = _NONE, **kwargs: Any) -> None:
+        # (Engine.IO reads what looks like JSON: it may be null, or a number.)
+        is_text = isinstance(encoded_packet, str) and encoded_packet != ""
+        super().__init__(*args, encoded_packet=encoded_packet if is_text else None, **kwargs)
+        if not is_text and encoded_packet is not _NONE:
             self._set_malformed()
 
-    def decode(self, encoded_packet: Any) -> int:
-        if not isinstance(encoded_packet, str):
-            self._set_malformed()
-            return 0
+    def decode(self, encoded_packet: str) -> int:
         try:
             super().decode(encoded_packet)
         except (ValueError, RecursionError):

@@ -44,11 +44,14 @@ class WebSocket:
 
     def __call__(self, environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
         self._socket = _socket_of(environ)
-        self._shake_hands(_raw_request(environ))
-        if self._protocol.state is OPEN:
-            if "eventlet.set_idle" in environ:
-                environ["eventlet.set_idle"]()  # a graceful stop does not wait for it
-            self._serve()
+        try:
+            self._shake_hands(_raw_request(environ))
+            if self._protocol.state is OPEN:
+                if "eventlet.set_idle" in environ:
+                    environ["eventlet.set_idle"]()  # a graceful stop does not wait for it
+                self._serve()
+        finally:
+            self._engine.close(wait=False, abort=True, reason=self._engine.server.reason.TRANSPORT_CLOSE)
         return _already_handled(environ)
 
     def _shake_hands(self, request: bytes) -> None:
@@ -66,6 +69,9 @@ class WebSocket:
         self._outbox.open(self._socket)
         try:
             for message in self._receive():
+                # What comes after its end, for which Engine.IO does not look, would log in somebody who never leaves.
+                if engine.closing:
+                    continue
                 with suppress(UnknownPacketError):
                     engine.receive(Packet(encoded_packet=message))
         except (SocketIsClosedError, OSError):
@@ -74,7 +80,6 @@ class WebSocket:
             get_logger(__name__).exception("a connection's packet could not be handled")
         finally:
             self._outbox.cut()
-            engine.close(wait=False, abort=True, reason=engine.server.reason.TRANSPORT_CLOSE)
 
     def _receive(self) -> Iterator[str | bytes]:
         """The messages, whole. Raises OSError if the connection broke or was silent for too long."""

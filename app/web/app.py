@@ -25,7 +25,7 @@ from app.web.openai_api.routes import make_openai_api
 from app.web.origins import Origins
 from app.web.pages import make_pages
 from app.web.reference import make_reference
-from app.web.requests import TakingTurns, follow_requests
+from app.web.requests import TakingTurns, WithoutHalfUpgrades, follow_requests
 from app.web.sockets import Sockets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ def create_app(services: WebServices) -> Flask:
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    app.wsgi_app = TakingTurns(SecurityHeaders(app.wsgi_app))  # type: ignore[method-assign]
+    app.wsgi_app = TakingTurns(SecurityHeaders(WithoutHalfUpgrades(app.wsgi_app)))  # type: ignore[method-assign]
     if hops := settings.trusted_proxies:
         # Outermost, so that Socket.IO's origin check sees the address that the browser used.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

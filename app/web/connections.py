@@ -48,12 +48,10 @@ class Connections:
         self._open: dict[str, Connection] = {}
         self._released: list[tuple[str, str]] = []
         self._strangers: dict[str, float] = {}
-        self._watching = False
         self._log = get_logger(__name__)
 
     def admit(self, sid: str, session: Session, address: str) -> None:
         """Raises RateLimited if there are too many from there."""
-        self._start()
         lease = uuid.uuid4().hex
         self._limits.connect(address, lease)
         self._open[sid] = Connection(sid, session, address, lease, Bucket.of(self._event_rate))
@@ -95,11 +93,8 @@ class Connections:
 
     # --- Looking after them -------------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        """Not before the first connection: this process may not have been forked yet."""
-        if not self._watching:
-            self._watching = True
-            self._server.start_background_task(self._watch)
+    def watch(self) -> None:
+        self._server.start_background_task(self._watch)
 
     def _watch(self) -> None:
         while True:
@@ -123,9 +118,9 @@ class Connections:
             self._check(batch, now)
 
     def _release(self) -> None:
-        if self._released:
-            released, self._released = self._released, []
+        if released := list(self._released):
             self._limits.release(released)
+            del self._released[: len(released)]  # more may have come
 
     def _check(self, connections: list[Connection], now: float) -> None:
         leases = []

@@ -41,6 +41,20 @@ class TakingTurns:
             stretch.done()
 
 
+class WithoutHalfUpgrades:
+    """WSGI middleware: an `Upgrade` without `Connection: upgrade` is none (RFC 9110, 7.8), as where a proxy passes on
+    one of the two only. Engine.IO looks at the one alone, and would stumble over the other."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        options = environ.get("HTTP_CONNECTION", "").lower().split(",")
+        if "upgrade" not in map(str.strip, options):
+            environ.pop("HTTP_UPGRADE", None)
+        return self._app(environ, start_response)
+
+
 def new_request_id() -> str:
     return secrets.token_hex(8)
 

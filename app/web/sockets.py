@@ -55,6 +55,7 @@ class Sockets:
         )
         self._manager = services.manager
         self._manager.on_session_ended = self._connections.end
+        self._manager.on_first_connection = self._connections.watch
         self._log = get_logger(__name__)
         socketio.on_event("connect", self._connect)
         socketio.on_event("disconnect", self._disconnect)

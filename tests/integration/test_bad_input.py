@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 
 from tests.integration.conftest import MAX_MESSAGE_CHARS
 from tests.support.clients import ChatClient
+from tests.support.processes import eventually
 from tests.support.raw_socket import RawSocket
-from tests.support.stack import Stack
+from tests.support.stack import Stack, Web
 
 # What each event needs, given a conversation of the session.
 EVENTS: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -433,6 +435,26 @@ def test_a_second_connect_packet_takes_nobody_elses_place(stack: Stack) -> None:
     assert stack.client(other).do("list_conversations")["conversations"] == []
     (kept,) = stack.client(session).do("list_conversations")["conversations"]
     assert kept["id"] == answer["conversation_id"]
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+def test_half_an_upgrade_is_none(stack: Stack, connection: str) -> None:
+    """As of a proxy that was told half of what it needs."""
+    url = f"{stack.webs[0].url}/socket.io/?EIO=4&transport=websocket"
+    answer = requests.get(url, headers={"Upgrade": "websocket", "Connection": connection}, timeout=20)
+    assert (answer.status_code, answer.json()) == (400, "Invalid websocket upgrade")
+
+
+def test_a_connection_on_which_nobody_logs_in_is_closed(stack: Stack) -> None:
+    """Also by a process that nobody else has found yet."""
+    web = Web("web-alone", stack.environ, stack.folder)
+    web.start()
+    try:
+        eventually(web.is_up, "it is up", 60)
+        with RawSocket(web.url) as stranger:
+            stranger.receive_until_closed()
+    finally:
+        web.kill()
 
 
 # --- HTTP -------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 from app.delivery.manager import SHARED_CHANNEL
 from tests.support.processes import PATIENCE, eventually
+from tests.support.raw_socket import UPGRADE
 from tests.support.stack import Stack
 
 TEXT, FIRST, CONTINUED = 0x81, 0x01, 0x00
@@ -27,10 +28,6 @@ FRAMES = {
 }
 
 
-UPGRADE = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 REQUESTS = {
     "pages": b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n",
     "refusals": b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: here\r\n\r\n",

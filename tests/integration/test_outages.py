@@ -1,11 +1,14 @@
 """Redis, the broker or the network are away for a while, processes are replaced: everything finds back by itself."""
 
 import signal
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -17,6 +20,7 @@ from tests.support.event_stream import EventReader, finished
 from tests.support.http_client import Api
 from tests.support.network import Network
 from tests.support.processes import eventually
+from tests.support.raw_socket import UPGRADE
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Mode, Stack
 from tests.support.upstream import Gate, Hold, Script
@@ -540,3 +544,19 @@ def test_a_web_process_that_is_replaced_hands_its_clients_over(fragile: Stack, k
     assert client.view(conversation_id).messages[1]["text"] == "One, two, three."
     for asked in (text, sent["text"]):
         assert len(fragile.model.requests(asked)) == 1
+
+
+def test_a_web_process_ends_though_its_clients_come_back_to_it(fragile: Stack) -> None:
+    """gunicorn goes on listening for a moment."""
+    web = fragile.webs[0]
+    host, port = urlsplit(web.url).hostname, urlsplit(web.url).port
+    with ExitStack() as came_back:
+        web.signal(signal.SIGTERM)
+
+        def is_gone() -> bool:
+            with suppress(OSError):
+                one = came_back.enter_context(socket.create_connection((host, port), 5))
+                one.sendall(UPGRADE)
+            return not web.running
+
+        eventually(is_gone, "it is gone, well before it would be killed", 15)

@@ -12,6 +12,11 @@ from websockets.sync.client import connect
 
 from tests.support.processes import PATIENCE
 
+UPGRADE = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
 
 class RawSocket:
     def __init__(self, url: str, *, headers: dict[str, str] | None = None) -> None:

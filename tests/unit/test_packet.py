@@ -71,8 +71,8 @@ def test_a_malformed_event_can_be_answered() -> None:
     assert decoded('2/chat,17["connect"]').id == 17
 
 
-@pytest.mark.parametrize("frame", ["", b"", b"2", b"\0\1\2", bytearray(b"x")])
-def test_nothing_and_binary_without_an_event(frame: object) -> None:
+@pytest.mark.parametrize("frame", ["", b"", b"2", b"\0\1\2", bytearray(b"x"), None, True, -1, 2.5, [], {}])
+def test_nothing_and_what_is_no_text(frame: object) -> None:
     packet = decoded(frame)
     assert (packet.packet_type, packet.data) == (EVENT, [MALFORMED])
 
