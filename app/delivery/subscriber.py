@@ -62,7 +62,7 @@ class Subscriber:
                 yield from self._read()
             except (RedisError, OSError) as exc:
                 self._pause = min(LONGEST_PAUSE, self._pause * 2 or 0.1)
-                self._log.warning("message queue lost, connecting again", error=str(exc), seconds=self._pause)
+                self._log.warning("subscription lost, connecting again", error=str(exc), seconds=self._pause)
             finally:
                 self._disconnect()
                 self._first = False
